@@ -1,0 +1,50 @@
+# Every target builds .venv first when it is missing or older than the pins.
+PYTHON ?= python3
+VENV := .venv
+INSTALLED := $(VENV)/.installed
+# Activates the environment for every recipe; exported, so a path with a space is no trouble.
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help install demo test check bench ui clean
+
+help:  ## what there is
+	@grep -hE '^[a-z-]+:.*##' Makefile | awk -F ':.*## ' '{printf "make %-9s %s\n", $$1, $$2}'
+
+install: $(INSTALLED) scm  ## the environment in .venv, with the pinned versions
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
+	  { echo "face2anime needs Python 3.11-3.13, this is $$($(PYTHON) --version): make $(MAKECMDGOALS) PYTHON=python3.11" >&2; exit 1; }
+	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	touch $(INSTALLED)
+
+# A source archive has no git repository: DVC then runs the pipeline, but cannot version experiments.
+.PHONY: scm
+scm:
+	@if test -e .git; then rm -f .dvc/config.local; else \
+	  printf '[core]\n    no_scm = true\n' > .dvc/config.local; \
+	  echo "no git repository here: the pipeline runs, but 'dvc exp' (experiment versioning) does not, and MLflow runs carry no commit."; \
+	  echo "for both: git init && git add -A && git commit -m 'from archive' && make install"; fi
+
+demo: install  ## the whole pipeline on the embedded data, then the result
+	python -m dvc repro
+	@python -m pipeline.compare --show
+
+test: install  ## all tests
+	python -m pytest
+
+check: install  ## lint, format, types
+	ruff check .
+	ruff format --check .
+	mypy
+
+bench: install  ## throughput and memory, printed and written to reports/benchmarks.md
+	python -m tests.bench
+
+ui: install  ## the MLflow UI on this project's runs
+	python -m pipeline.ui
+
+clean:  ## remove what a run made, but not .venv or DVC's cache
+	rm -rf data checkpoints mlruns mlflow.db .cache reports/index.html reports/leaderboard.csv reports/sheets reports/plots

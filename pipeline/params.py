@@ -1,0 +1,235 @@
+"""The typed form of ``params.yaml``: one pydantic model per section, unknown keys refused.
+
+A stage reads its own section (and ``align``, the template that photos and drawings share, where it
+aligns faces). ``compute`` says where work runs, never what it gives, so no stage depends on it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pipeline.errors import StageError
+
+Fraction = Field(ge=0.0, le=1.0)
+
+
+class Section(BaseModel):
+    """A section of ``params.yaml``; immutable, no key beyond those declared."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Compute(Section):
+    """Where work runs."""
+
+    workers: int = Field(0, ge=0)  # processes for the data stages; 0: one per core
+    backend: Literal["loky", "threading", "dask"] = "loky"
+    device: str = "auto"  # auto, cpu, cuda, cuda:1 …
+
+
+class Demo(Section):
+    """The embedded data: how many faces are drawn. 0 and 0 switch it off."""
+
+    faces: int = Field(ge=0)
+    photos: int = Field(ge=0)
+    seed: int = 0
+
+
+class Discover(Section):
+    """What to look for. ``sources`` are dicts that ``crawl.sources`` checks."""
+
+    inputs: Path  # folder of local files that sources read; DVC watches it
+    sources: list[dict[str, Any]] = Field(min_length=1)
+    contact: str = ""  # an e-mail or URL that sites can complain to
+    exclude_tags: list[str] = []
+
+
+class Crawl(Section):
+    """How politely posts are downloaded. See ``crawl.fetch``."""
+
+    contact: str = ""
+    rate: float = Field(gt=0)  # requests per second and host
+    concurrency: int = Field(ge=1)  # transfers at once per host
+    timeout: float = Field(30.0, gt=0)  # seconds
+    retries: int = Field(4, ge=0)
+    max_bytes: int = Field(30_000_000, gt=0)
+    max_pixels: int = Field(60_000_000, gt=0)
+    max_failure_fraction: float = Fraction
+    allow_private_hosts: list[str] = []
+    shard_mb: int = Field(256, gt=0)
+
+
+class Align(Section):
+    """The template both domains are aligned to: two eyes in a square of ``size`` pixels."""
+
+    size: int = Field(ge=16)
+    eye_distance: float = Field(gt=0.05, lt=0.6)  # between the eyes, as a fraction of the side
+    eye_line: float = Field(gt=0.2, lt=0.8)  # height of the eyes, as a fraction of the side
+    max_border: float = Fraction  # drop a face whose crop shows more mirrored border than this
+
+
+class Faces(Section):
+    """Finding anime faces."""
+
+    detector: Literal["animeface", "annotated"] = "animeface"
+    detect_size: int = Field(ge=64)  # images are scaled down to this longest side to detect
+    pad: float = Field(0.0, ge=0.0, le=1.0)  # grey border added to detect, for tight crops
+    min_likelihood: float = Fraction
+    min_eye_distance: float = Field(ge=1)  # pixels in the original image
+    min_sharpness: float = Field(ge=0)  # variance of the Laplacian of the aligned face
+    max_tilt: float = Field(gt=0, le=180)  # degrees
+
+
+class Dedupe(Section):
+    """Thresholds of the perceptual hash, in bits. See ``pipeline.dedupe``."""
+
+    candidate_bits: int = Field(ge=0, le=64)
+    same_bits: int = Field(ge=0, le=256)
+    judge_bits: int = Field(ge=0, le=256)
+    same_correlation: float = Fraction
+
+
+class Celeba(Section):
+    """Which photos of CelebA are kept."""
+
+    path: Path
+    eyes: Literal["landmarks", "template"] = "landmarks"
+    keep: dict[str, bool]  # CelebA attribute → wanted value
+    limit: int = Field(0, ge=0)  # 0: all
+    seed: int = 0
+
+
+class Split(Section):
+    """Train, validation and test, as fractions of groups that may not be parted."""
+
+    val: float = Field(gt=0, lt=0.5)
+    test: float = Field(gt=0, lt=0.5)
+    seed: int = 0
+    near_bits: int = Field(ge=0, le=256)
+    max_per_domain: int = Field(0, ge=0)  # 0: all
+
+
+class Recognizer(Section):
+    """The attribute network: one for training losses, one, trained apart, for evaluation."""
+
+    image_size: int = Field(ge=16)
+    heads: dict[str, list[str]]
+    channels: int = Field(ge=4)
+    images: int = Field(gt=0)  # budget: images seen
+    batch_size: int = Field(gt=0)
+    lr: float = Field(gt=0)
+    seed: int = 0
+
+
+class Train(Section):
+    """What all variants share: the budget and the optimisation."""
+
+    image_size: int = Field(ge=16)
+    images: int = Field(gt=0)  # budget: images seen per domain
+    batch_size: int = Field(gt=0)
+    lr: float = Field(gt=0)
+    decay_from: float = Fraction  # of the budget; the rate then falls linearly to zero
+    ema_half_life: int = Field(ge=0)  # in images
+    pool_size: int = Field(ge=0)
+    seed: int = 0
+    log_every: int = Field(gt=0)  # in images, as the two below
+    sample_every: int = Field(gt=0)
+    state_every: int = Field(gt=0)
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+
+
+class Evaluate(Section):
+    """How the translations are judged."""
+
+    bootstrap: int = Field(ge=10)
+    seed: int = 0
+    sheet_rows: int = Field(gt=0)
+
+
+class Compare(Section):
+    """How variants are ranked."""
+
+    direction: Literal["photos2anime", "anime2photos"] = "photos2anime"
+
+
+SECTIONS: dict[str, type[Section]] = {
+    "compute": Compute,
+    "demo": Demo,
+    "discover": Discover,
+    "crawl": Crawl,
+    "align": Align,
+    "faces": Faces,
+    "dedupe": Dedupe,
+    "celeba": Celeba,
+    "split": Split,
+    "recognizer": Recognizer,
+    "train": Train,
+    "evaluate": Evaluate,
+    "compare": Compare,
+}
+VARIANTS = "variants"  # free-form here; models.variants checks each row
+
+Model = TypeVar("Model", bound=Section)
+
+
+def nearest(word: str, known: list[str]) -> str:
+    """`` — did you mean 'x'?`` when a known word is close, otherwise the known words."""
+    close = difflib.get_close_matches(word, known, n=1)
+    return f" — did you mean '{close[0]}'?" if close else f" (known: {', '.join(known)})"
+
+
+def read_yaml(path: Path = Path("params.yaml")) -> dict[str, Any]:
+    """All of ``path`` as plain dicts. Raises StageError when it is absent or not a mapping."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise StageError(f"{path} is missing: cp profiles/demo.yaml {path}") from None
+    except yaml.YAMLError as error:
+        raise StageError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise StageError(f"{path} holds no sections: cp profiles/demo.yaml {path}")
+    known = [*SECTIONS, VARIANTS]
+    for section in content:
+        if section not in known:
+            raise StageError(f"{path}: unknown section '{section}'{nearest(str(section), known)}")
+    return content
+
+
+def load(model: type[Model], path: Path = Path("params.yaml")) -> Model:
+    """The section of ``path`` that ``model`` describes.
+
+    Raises StageError naming file, section and key, and the nearest valid one, on any mistake.
+    """
+    section = next(name for name, known in SECTIONS.items() if known is model)
+    content = read_yaml(path)
+    if section not in content:
+        raise StageError(f"{path} has no section '{section}': copy it from profiles/demo.yaml")
+    try:
+        return model.model_validate(content[section] or {})
+    except ValidationError as error:
+        raise StageError(f"{path}: {_first_mistake(section, model, error)}") from None
+
+
+def load_variants(path: Path = Path("params.yaml")) -> dict[str, dict[str, Any]]:
+    """The rows of ``variants``, unchecked: name → what ``models.variants`` reads."""
+    rows = read_yaml(path).get(VARIANTS)
+    if not isinstance(rows, dict) or not rows:
+        raise StageError(f"{path} has no variants: copy that section from profiles/demo.yaml")
+    return rows
+
+
+def _first_mistake(section: str, model: type[Section], error: ValidationError) -> str:
+    # An unknown key explains a missing one: name it first.
+    first = min(error.errors(), key=lambda mistake: mistake["type"] != "extra_forbidden")
+    *parents, key = [str(part) for part in first["loc"]]
+    where = ".".join([section, *parents])
+    if first["type"] == "extra_forbidden":
+        return f"section '{where}': unknown key '{key}'{nearest(key, list(model.model_fields))}"
+    if first["type"] == "missing":
+        return f"section '{where}': key '{key}' is missing: copy it from profiles/demo.yaml"
+    return f"section '{where}': key '{key}' is {first['input']!r}: {first['msg'].lower()}"

@@ -1,0 +1,108 @@
+"""Images in Parquet shards, written by one helper so that equal input gives equal bytes.
+
+An image column is a struct ``{"bytes", "path"}`` of the encoded file: pandas, DuckDB and Hugging
+Face ``datasets`` open it as it is.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.errors import StageError
+
+IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+
+
+def encode_png(rgb: np.ndarray) -> bytes:
+    """Lossless PNG bytes of an RGB uint8 image [H, W, 3]."""
+    return cv2.imencode(".png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))[1].tobytes()
+
+
+def encode_jpeg(rgb: np.ndarray, quality: int = 95) -> bytes:
+    """JPEG bytes of an RGB uint8 image [H, W, 3]; ``quality`` 0–100."""
+    bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
+    return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+
+
+def decode(data: bytes) -> np.ndarray:
+    """RGB uint8 [H, W, 3] of encoded image bytes. Raises StageError when they do not decode."""
+    bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+    if bgr is None:
+        raise StageError(f"{len(data)} bytes that are no readable image")
+    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """A folder beside ``path`` to write into; it takes the place of ``path`` only on success."""
+    beside = path.with_name(f".{path.name}.part")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(parents=True)
+    try:
+        yield beside
+    except BaseException:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise
+    shutil.rmtree(path, ignore_errors=True)
+    beside.rename(path)
+
+
+def write_shards(
+    folder: Path, name: str, rows: Iterable[dict[str, Any]], schema: pa.Schema, shard_mb: int = 256
+) -> int:
+    """Write ``rows`` to ``folder/name-00000.parquet`` … of about ``shard_mb`` MB; returns rows.
+
+    Rows are sorted by ``id`` within a shard where there is such a column. An empty iterable still
+    writes one empty shard, so that readers find the columns.
+    """
+    count, shard, batch, size = 0, 0, [], 0
+    for row in rows:
+        batch.append(row)
+        size += len(row["image"]["bytes"]) if "image" in row else 200
+        if size >= shard_mb * 1_000_000:
+            _write(folder / f"{name}-{shard:05d}.parquet", batch, schema)
+            count, shard, batch, size = count + len(batch), shard + 1, [], 0
+    if batch or shard == 0:
+        _write(folder / f"{name}-{shard:05d}.parquet", batch, schema)
+    return count + len(batch)
+
+
+def write_frame(folder: Path, name: str, frame: pd.DataFrame, shard_mb: int = 256) -> int:
+    """`write_shards` for a DataFrame; the schema follows from its columns."""
+    fields = [
+        pa.field(column, IMAGE if column == "image" else pa.array(frame[column]).type)
+        for column in frame.columns
+    ]
+    return write_shards(folder, name, frame.to_dict("records"), pa.schema(fields), shard_mb)
+
+
+def read_frame(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """All shards of a folder (or one file), in name order.
+
+    Raises StageError when there is none.
+    """
+    shards = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
+    if not shards or not all(shard.is_file() for shard in shards):
+        raise StageError(f"{path} holds no table: run `dvc repro` for the stage that writes it")
+    wanted = list(columns) if columns is not None else None
+    frames = [pq.read_table(shard, columns=wanted).to_pandas() for shard in shards]
+    return pd.concat(frames, ignore_index=True)
+
+
+def _write(path: Path, rows: list[dict[str, Any]], schema: pa.Schema) -> None:
+    if "id" in schema.names:
+        rows = sorted(rows, key=lambda row: row["id"])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table = pa.Table.from_pylist(rows, schema=schema)
+    # A small row group keeps one image cheap to reach; zstd 3 is the level that pays on JPEG.
+    pq.write_table(table, path, compression="zstd", compression_level=3, row_group_size=512)

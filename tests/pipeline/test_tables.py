@@ -1,0 +1,75 @@
+"""Parquet shards: equal input gives equal bytes, readers other than ours open them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline import tables
+from pipeline.errors import StageError
+
+
+def frame(count: int, seed: int = 0) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    images = [rng.integers(0, 255, (16, 12, 3), dtype=np.uint8) for _ in range(count)]
+    return pd.DataFrame(
+        {
+            "id": [f"{i:04d}" for i in rng.permutation(count)],
+            "image": [
+                {"bytes": tables.encode_png(rgb), "path": f"{i}.png"}
+                for i, rgb in enumerate(images)
+            ],
+            "tags": ["smile"] * count,
+            "score": rng.random(count),
+        }
+    )
+
+
+def test_same_rows_give_same_bytes_sorted_by_id(tmp_path: Path) -> None:
+    one = frame(20)
+    tables.write_frame(tmp_path / "a", "x", one)
+    tables.write_frame(tmp_path / "b", "x", one.sample(frac=1, random_state=1))
+    a, b = (tmp_path / folder / "x-00000.parquet" for folder in "ab")
+    assert a.read_bytes() == b.read_bytes()
+    assert list(tables.read_frame(tmp_path / "a")["id"]) == sorted(one["id"])
+
+
+def test_shards_split_by_size_and_read_back_whole(tmp_path: Path) -> None:
+    rows = pd.DataFrame(
+        {"id": list("abcdef"), "image": [{"bytes": os.urandom(400_000), "path": ""}] * 6}
+    )
+    assert tables.write_frame(tmp_path, "x", rows, shard_mb=1) == 6
+    assert len(list(tmp_path.glob("x-*.parquet"))) == 2
+    assert len(tables.read_frame(tmp_path)) == 6
+
+
+def test_empty_table_keeps_its_columns(tmp_path: Path) -> None:
+    tables.write_frame(tmp_path, "x", frame(1).iloc[:0].astype({"id": str, "tags": str}))
+    read = tables.read_frame(tmp_path)
+    assert len(read) == 0 and {"id", "image", "tags", "score"} <= set(read.columns)
+
+
+def test_images_round_trip() -> None:
+    rgb = np.random.default_rng(0).integers(0, 255, (9, 7, 3), dtype=np.uint8)
+    assert np.array_equal(tables.decode(tables.encode_png(rgb)), rgb)
+    with pytest.raises(StageError, match="no readable image"):
+        tables.decode(b"not an image")
+
+
+def test_a_failed_stage_leaves_the_old_folder(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with tables.new_folder(out) as folder:
+        (folder / "kept").write_text("old")
+    with pytest.raises(KeyboardInterrupt), tables.new_folder(out) as folder:
+        (folder / "half").write_text("new")
+        raise KeyboardInterrupt
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["kept"]
+
+
+def test_missing_table_says_what_to_run(tmp_path: Path) -> None:
+    with pytest.raises(StageError, match="dvc repro"):
+        tables.read_frame(tmp_path / "absent")

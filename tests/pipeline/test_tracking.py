@@ -1,0 +1,78 @@
+"""One MLflow run a stage: its params, inputs with DVC's md5, metrics, and going on with a run."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+import pytest
+
+from pipeline import tracking
+
+MD5 = "0123456789abcdef0123456789abcdef.dir"
+
+
+@pytest.fixture(scope="module")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite store to copy: the first migration takes seconds."""
+    path = tmp_path_factory.mktemp("store") / "mlflow.db"
+    mlflow.set_tracking_uri(f"sqlite:///{path}")
+    mlflow.search_experiments()
+    return path
+
+
+@pytest.fixture
+def project(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty project root whose path has a space."""
+    root = tmp_path / "a project"
+    root.mkdir()
+    shutil.copy(empty_store, root / "mlflow.db")
+    monkeypatch.chdir(root)
+    monkeypatch.setenv("DVC_ROOT", str(root))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return root
+
+
+def runs() -> list[mlflow.entities.Run]:
+    return mlflow.search_runs(experiment_names=[tracking.EXPERIMENT], output_format="list")
+
+
+def test_run_holds_params_inputs_metrics_and_artifacts(project: Path) -> None:
+    (project / "dvc.lock").write_text(
+        f"stages: {{crawl: {{cmd: x, outs: [{{path: data/raw, md5: {MD5}}}]}}}}", encoding="utf-8"
+    )
+    (project / "sheet.png").write_bytes(b"png")
+    with tracking.stage_run(
+        "faces", {"faces": {"size": 64}}, inputs=[Path("data/raw"), Path("other")]
+    ) as run:
+        run.metrics({"kept": 3, "by_source": {"booru": 2.5}, "name": "skipped"})
+        run.curves(pd.DataFrame({"images": [1, 2], "loss": [0.5, 0.25]}))
+        run.artifact(project / "sheet.png")
+    (logged,) = runs()
+    assert logged.info.status == "FINISHED"
+    assert logged.data.params == {"faces.size": "64"}
+    assert logged.data.metrics == {"kept": 3, "by_source.booru": 2.5, "loss": 0.25}
+    assert logged.data.tags["stage"] == "faces"
+    assert logged.data.tags["dvc_experiment"] == "workspace"
+    digests = {item.dataset.name: item.dataset.digest for item in logged.inputs.dataset_inputs}
+    assert digests == {"data/raw": MD5, "other": "unversioned"}
+    assert list((project / "mlruns").rglob("sheet.png"))
+
+
+def test_evaluation_lands_in_the_run_of_its_training(project: Path) -> None:
+    with tracking.stage_run("train@x", {"train": {"lr": 1}}, resume_key="abc") as run:
+        run.metrics({"loss": 1})
+    with tracking.stage_run("train@x", {"evaluate": {"n": 2}}, resume_key="abc") as run:
+        run.metrics({"kid": 2})
+    (logged,) = runs()
+    assert logged.data.metrics == {"loss": 1, "kid": 2}
+    assert logged.data.params == {"train.lr": "1", "evaluate.n": "2"}
+    assert logged.data.tags["stage"] == "train"
+
+
+def test_a_raising_stage_is_marked_failed(project: Path) -> None:
+    with pytest.raises(ValueError), tracking.stage_run("faces", {}):
+        raise ValueError("no")
+    assert [run.info.status for run in runs()] == ["FAILED"]

@@ -1,0 +1,105 @@
+"""The house keeps its shape: who may import whom, and that params, profiles and lock file agree."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from models.variants import variant_from_dict
+from pipeline import params
+
+ROOT = Path(__file__).resolve().parents[1]
+ALLOWED = {
+    "crawl": {"crawl"},
+    "models": {"models"},
+    "pipeline": {"pipeline", "crawl", "models"},
+}
+PROFILES = sorted((ROOT / "profiles").glob("*.yaml"))
+
+
+def imported_packages(module: Path) -> set[str]:
+    """Top-level names that a module imports, wherever in it."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names.update(alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            names.add(node.module.split(".")[0])
+    return names
+
+
+def modules() -> list[Path]:
+    return [path for package in ALLOWED for path in sorted((ROOT / package).rglob("*.py"))]
+
+
+@pytest.mark.parametrize("module", modules(), ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_imports_follow_the_arrows(module: Path) -> None:
+    package = module.relative_to(ROOT).parts[0]
+    ours = imported_packages(module) & set(ALLOWED)
+    assert ours <= ALLOWED[package], f"{package} may not import {ours - ALLOWED[package]}"
+
+
+def test_only_tracking_imports_mlflow_and_models_stays_bare() -> None:
+    for module in modules():
+        packages = imported_packages(module)
+        name = module.relative_to(ROOT).as_posix()
+        assert "mlflow" not in packages or name == "pipeline/tracking.py", name
+        if name.startswith("models/"):
+            assert not packages & {"dvc", "mlflow", "pydantic", "cv2", "animeface"}, name
+
+
+def test_params_are_the_demo_profile() -> None:
+    demo = (ROOT / "profiles/demo.yaml").read_text(encoding="utf-8")
+    assert (ROOT / "params.yaml").read_text(encoding="utf-8") == demo
+
+
+@pytest.mark.parametrize("profile", PROFILES, ids=lambda path: path.stem)
+def test_profiles_are_valid(profile: Path) -> None:
+    for model in params.SECTIONS.values():
+        params.load(model, profile)
+    for name, row in params.load_variants(profile).items():
+        variant_from_dict(row, name)
+
+
+def test_stages_declare_the_sections_they_load() -> None:
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    sections = {model.__name__: name for name, model in params.SECTIONS.items()}
+    for name, stage in stages.items():
+        module = ROOT / "pipeline" / f"{name}.py"
+        module = module if module.is_file() else ROOT / "pipeline" / name / "__main__.py"
+        loaded = {
+            sections[node.args[0].attr]
+            for node in ast.walk(ast.parse(module.read_text(encoding="utf-8")))
+            if isinstance(node, ast.Call)
+            and ast.unparse(node.func) == "params.load"
+            and isinstance(node.args[0], ast.Attribute)
+        }
+        declared = {entry.split(".")[0] for entry in stage["params"]} - {params.VARIANTS}
+        assert loaded - {"compute"} == declared, name
+
+
+def test_lock_file_is_fresh() -> None:
+    """``dvc.lock`` was made by this code and these params: else run ``make demo`` and commit it."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("no git repository: DVC cannot tell without initialising")
+    # As `dvc status --json`, but with this interpreter, whatever is on PATH.
+    script = "import json; from dvc.repo import Repo; print(json.dumps(Repo().status()))"
+    result = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    stale: list[str] = []
+    for name, changes in yaml.safe_load(result.stdout.splitlines()[-1]).items():
+        for change in changes:
+            if change == "changed command":
+                stale.append(f"{name}: command")
+                continue
+            # Outs, and deps made by other stages, are legitimately absent in a fresh clone.
+            for item, state in change.get("changed deps", {}).items():
+                states = state if isinstance(state, dict) else {item: state}
+                stale += [f"{name}: {key}" for key, how in states.items() if how != "deleted"]
+    assert not stale, f"dvc.lock is stale, run `make demo` and commit it: {stale}"
