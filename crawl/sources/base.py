@@ -1,0 +1,143 @@
+"""What all sources share: how they are declared, and which of their posts are listed.
+
+A new source is a frozen dataclass with a ``candidates`` method, registered under its type.
+"""
+
+from __future__ import annotations
+
+import difflib
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import MISSING, dataclass, fields
+from datetime import date
+from pathlib import PurePosixPath
+from typing import Annotated, Any, ClassVar, TypeVar
+from urllib.parse import urlsplit
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from crawl.archives import SCHEME
+from crawl.errors import CrawlError, SourceError
+from crawl.outcomes import FetchError
+from crawl.posts import Post
+from crawl.session import Page, Session
+from crawl.urls import web_host
+
+SAFE_RATING = "general"  # every site's word for it (g, safe, …) is translated to this one
+_NOT_IMAGES = frozenset({".mp4", ".webm", ".zip", ".swf", ".avi", ".mov"})
+
+SOURCES: dict[str, type[Source]] = {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source(ABC):
+    """A declared source.
+
+    ``name``: column ``source`` of its posts; ``limit``: most posts to list; ``snapshot``: posts
+    created after this date are not listed, so that the same declaration later asks for the same
+    posts; ``licence``: stated for every post of the source.
+    """
+
+    name: Annotated[str, Field(min_length=1)]
+    limit: Annotated[int, Field(gt=0)] | None = None
+    snapshot: date | None = None
+    licence: str = ""
+
+    is_local: ClassVar[bool] = False  # whether its images are files of this machine
+
+    @property
+    def has_ratings(self) -> bool:
+        """Whether the site rates its posts; an unrated one is then dropped."""
+        return True
+
+    @abstractmethod
+    def candidates(self, session: Session) -> Iterator[Post]:
+        """Every post the source has, newest first or in its own order; ``url`` is empty when it
+        does not give the image away, ``rating`` is ``SAFE_RATING``, the site's own word for
+        anything else, or empty.
+        """
+
+    def discover(
+        self, session: Session, exclude_tags: frozenset[str] = frozenset()
+    ) -> tuple[list[Post], Counter[str]]:
+        """The posts to list, at most ``limit``, and how many candidates met which verdict."""
+        listed: dict[str, Post] = {}
+        verdicts: Counter[str] = Counter(listed=0)
+        for post in self.candidates(session):
+            verdict = "repeated" if post.post_id in listed else self._verdict(post, exclude_tags)
+            verdicts[verdict] += 1
+            if verdict == "listed":
+                listed[post.post_id] = post
+            if len(listed) == self.limit:
+                break
+        return list(listed.values()), verdicts
+
+    def _verdict(self, post: Post, exclude_tags: frozenset[str]) -> str:
+        # No switch turns this off: only general-audience images are ever listed.
+        if self.has_ratings and post.rating != SAFE_RATING:
+            return "dropped_rating" if post.rating else "dropped_unrated"
+        if self.snapshot and post.created_at and post.created_at.date() > self.snapshot:
+            return "dropped_after_snapshot"
+        if exclude_tags.intersection(post.tags.split()):
+            return "dropped_tags"
+        if not post.url:
+            return "dropped_no_image"
+        # A site must not be able to make the crawler read local files.
+        if not (post.url.startswith(SCHEME) if self.is_local else web_host(post.url)):
+            return "dropped_bad_url"
+        suffix = PurePosixPath(urlsplit(post.url).path).suffix.lower()
+        if suffix in _NOT_IMAGES and not self.is_local:
+            return "dropped_not_an_image"
+        return "listed"
+
+    def page(self, session: Session, url: str) -> Page:
+        """The page at ``url``. Raises SourceError when it cannot be had."""
+        try:
+            return session.page(url)
+        except FetchError as failure:
+            raise SourceError(self.name, url, f"{failure.outcome}: {failure.reason}") from None
+
+
+S = TypeVar("S", bound=Source)
+
+
+def register(kind: str) -> Callable[[type[S]], type[S]]:
+    """Class decorator: makes a source available as ``type: kind``."""
+
+    def add(source: type[S]) -> type[S]:
+        SOURCES[kind] = source
+        return source
+
+    return add
+
+
+def parse_source(declaration: dict[str, Any]) -> Source:
+    """The source that ``declaration``, a dict from params, describes.
+
+    Raises CrawlError naming the source, the key and the nearest valid one.
+    """
+    values = dict(declaration)
+    where = f"source '{values.get('name', '?')}'"
+    kind = values.pop("type", None)
+    if kind not in SOURCES:
+        raise CrawlError(f"{where}: unknown type '{kind}'{_nearest(str(kind), list(SOURCES))}")
+    known = {field.name: field for field in fields(SOURCES[kind])}
+    for key in values:
+        if key not in known:
+            raise CrawlError(f"{where}: unknown key '{key}'{_nearest(str(key), list(known))}")
+    for key, field in known.items():
+        if key not in values and field.default is MISSING:
+            raise CrawlError(f"{where}: key '{key}' is missing, type '{kind}' needs it")
+    try:
+        return TypeAdapter(SOURCES[kind]).validate_python(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        message = f"{where}: key '{key}' is {first['input']!r}: {first['msg'].lower()}"
+        raise CrawlError(message) from None
+
+
+def _nearest(word: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(word, known, n=1)
+    return f" — did you mean '{close[0]}'?" if close else f" (known: {', '.join(known)})"

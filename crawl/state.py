@@ -1,0 +1,126 @@
+"""What a crawl remembers between runs, so that it never asks twice for what it has.
+
+A small SQLite table of outcomes and, beside it, the bytes of each image in a file named by their
+sha256. A blob is written beside and moved before its row is committed, so whatever moment the
+process is killed at, a row speaks of a whole blob and only transfers under way are lost.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+import threading
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from crawl.errors import CrawlError
+from crawl.fetch import Fetched, judge
+from crawl.outcomes import Outcome
+from crawl.posts import Post
+from crawl.settings import CrawlSettings
+
+# Facts about the image: remembered for good.
+_FACTS = (Outcome.OK, Outcome.GONE, Outcome.TOO_LARGE)
+# May be mended on the site (a login page in place of the image, an image replaced): asked again
+# by the next crawl, but not by the continuation of one that was cut short.
+_THIS_CRAWL = (Outcome.NOT_AN_IMAGE, Outcome.CHECKSUM_MISMATCH)
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS outcomes (
+    url TEXT, md5 TEXT, outcome TEXT, reason TEXT, sha256 TEXT, limits TEXT,
+    PRIMARY KEY (url, md5)
+) WITHOUT ROWID
+"""
+
+
+class State:
+    """The memory of a crawl in ``folder``; a context manager, to be shared by threads.
+
+    Raises CrawlError when another crawl is using ``folder``.
+    """
+
+    def __init__(self, folder: Path, settings: CrawlSettings) -> None:
+        self._settings = settings
+        self._limits = f"{settings.max_bytes} {settings.max_pixels}"
+        self._blobs, self._parts = folder / "blobs", folder / "parts"
+        for path in (self._blobs, self._parts):
+            path.mkdir(parents=True, exist_ok=True)
+        self._file_lock = FileLock(folder / "lock")
+        try:
+            self._file_lock.acquire(blocking=False)
+        except Timeout:
+            raise CrawlError(
+                f"another crawl is using {folder}: wait for it to end, or stop it"
+            ) from None
+        for left_over in self._parts.iterdir():
+            left_over.unlink()
+        self._lock = threading.Lock()
+        self._db = sqlite3.connect(
+            folder / "state.sqlite", check_same_thread=False, isolation_level=None
+        )
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=NORMAL")
+        self._db.execute(_SCHEMA)
+
+    def __enter__(self) -> State:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        with self._lock:
+            self._db.close()
+        self._file_lock.release()
+
+    def recall(self, post: Post) -> Fetched | None:
+        """What is known of ``post``, or None when it has to be asked for.
+
+        A stored image is judged again, as the limits or the md5 may have changed since.
+        """
+        with self._lock:
+            row = self._db.execute(
+                "SELECT outcome, reason, sha256, limits FROM outcomes WHERE url = ? AND md5 = ?",
+                (post.url, post.md5),
+            ).fetchone()
+        if row is None:
+            return None
+        outcome, reason, sha256, limits = row
+        if outcome == Outcome.OK:
+            data = self.blob(sha256)
+            return None if data is None else judge(data, post, self._settings)
+        if outcome == Outcome.TOO_LARGE and limits != self._limits:
+            return None
+        return Fetched(Outcome(outcome), reason)
+
+    def record(self, post: Post, fetched: Fetched) -> None:
+        """Remembers what came of ``post``, unless the very next run should try again."""
+        if fetched.outcome not in _FACTS + _THIS_CRAWL:
+            return
+        if fetched.data is not None:
+            self._store(fetched.sha256, fetched.data)
+        row = (post.url, post.md5, fetched.outcome, fetched.reason, fetched.sha256, self._limits)
+        with self._lock:
+            self._db.execute("INSERT OR REPLACE INTO outcomes VALUES (?, ?, ?, ?, ?, ?)", row)
+
+    def blob(self, sha256: str) -> bytes | None:
+        """The stored bytes with this hash, or None when they are missing or damaged."""
+        try:
+            data = self._blob_path(sha256).read_bytes()
+        except FileNotFoundError:
+            return None
+        return data if hashlib.sha256(data).hexdigest() == sha256 else None
+
+    def finish(self) -> None:
+        """Every post has had its turn: the next crawl may try again what could be mended."""
+        marks = ", ".join("?" * len(_THIS_CRAWL))
+        with self._lock:
+            self._db.execute(f"DELETE FROM outcomes WHERE outcome IN ({marks})", _THIS_CRAWL)
+
+    def _blob_path(self, sha256: str) -> Path:
+        return self._blobs / sha256[:2] / sha256
+
+    def _store(self, sha256: str, data: bytes) -> None:
+        part = self._parts / f"{sha256}.{threading.get_ident()}"
+        part.write_bytes(data)
+        target = self._blob_path(sha256)
+        target.parent.mkdir(exist_ok=True)
+        part.replace(target)

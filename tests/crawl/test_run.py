@@ -1,0 +1,247 @@
+"""The crawl as a whole: order, counts, memory between runs, kills."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from crawl.archives import member_url
+from crawl.errors import CrawlError
+from crawl.posts import Post, posts_frame
+from crawl.run import Result, crawl
+from crawl.state import State
+from tests.crawl.conftest import quick
+from tests.crawl.misbehaving import Server, Site, body, image_bytes, md5, slow, status
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def serve_images(site: Site, count: int, seconds: float = 0.0) -> pd.DataFrame:
+    """The site gets ``count`` different images; the table of their posts."""
+    posts = []
+    for number in range(count):
+        image = image_bytes(number, size=16)
+        site.faults[f"/{number}.png"] = slow(image, seconds) if seconds else body(image)
+        url = f"http://site.demo/{number}.png"
+        posts.append(Post(url=url, source="site", post_id=f"{number:05}", md5=md5(image)))
+    return posts_frame(posts)
+
+
+def outcomes(results: list[Result]) -> dict[str, int]:
+    return dict(Counter(str(result.outcome) for result in results))
+
+
+def test_results_come_in_the_order_of_the_posts(site: Site, connect: Any, tmp_path: Path) -> None:
+    posts = serve_images(site, 40)
+    site.faults["/0.png"] = slow(image_bytes(0, size=16), 0.3)  # the first ends last
+    settings = quick()
+    results = list(crawl(posts, settings, tmp_path, connect(settings)))
+    assert [result.post.url for result in results] == list(posts["url"])
+    assert [result.data for result in results] == [image_bytes(n, size=16) for n in range(40)]
+
+
+def test_every_post_ends_in_one_outcome(site: Site, connect: Any, tmp_path: Path) -> None:
+    posts = serve_images(site, 6)
+    site.faults["/1.png"] = status(404)
+    site.faults["/2.png"] = body(b"<html>")
+    same = [Post(url="http://site.demo/0.png?again", source="site", post_id="9")]
+    site.faults["/0.png?again"] = site.faults["/0.png"]
+    settings = quick()
+    table = pd.concat([posts, posts_frame(same)], ignore_index=True)
+    results = list(crawl(table, settings, tmp_path, connect(settings)))
+    assert outcomes(results) == {"ok": 4, "gone": 1, "checksum_mismatch": 1, "duplicate_bytes": 1}
+    assert results[-1].data is None
+    assert results[-1].sha256 == results[0].sha256
+
+
+def test_second_run_asks_for_nothing_that_is_complete(
+    site: Site, connect: Any, tmp_path: Path
+) -> None:
+    posts = serve_images(site, 10)
+    site.faults["/3.png"] = status(404)
+    settings = quick()
+    once = list(crawl(posts, settings, tmp_path, connect(settings)))
+    asked = len(site.seen)
+    assert list(crawl(posts, settings, tmp_path, connect(settings))) == once
+    assert len(site.seen) == asked
+
+
+def test_what_may_have_been_mended_is_asked_again(site: Site, connect: Any, tmp_path: Path) -> None:
+    posts = serve_images(site, 3)
+    mended = site.faults["/1.png"]
+    site.faults |= {"/0.png": status(403), "/1.png": body(b"<html>log in</html>")}
+    settings = quick()
+    list(crawl(posts, settings, tmp_path, connect(settings)))
+    site.faults["/1.png"] = mended
+    results = list(crawl(posts, settings, tmp_path, connect(settings)))
+    assert [str(result.outcome) for result in results] == ["gave_up", "ok", "ok"]
+    assert [len(site.requests(f"/{n}.png")) for n in range(3)] == [2, 2, 1]
+
+
+def test_stored_images_are_judged_by_the_limits_of_today(
+    site: Site, connect: Any, tmp_path: Path
+) -> None:
+    posts = serve_images(site, 1)
+    for max_pixels, outcome in ((100, "too_large"), (1000, "ok"), (100, "too_large")):
+        settings = quick(max_pixels=max_pixels)
+        (result,) = crawl(posts, settings, tmp_path, connect(settings))
+        assert result.outcome == outcome
+    assert len(site.requests("/0.png")) == 2
+
+
+def test_damaged_blob_is_fetched_again(site: Site, connect: Any, tmp_path: Path) -> None:
+    posts = serve_images(site, 1)
+    settings = quick()
+    (first,) = crawl(posts, settings, tmp_path, connect(settings))
+    next((tmp_path / "blobs").rglob(first.sha256)).write_bytes(b"rot")
+    (second,) = crawl(posts, settings, tmp_path, connect(settings))
+    assert second == first
+    assert len(site.requests("/0.png")) == 2
+
+
+def test_two_posts_of_one_url_ask_once(site: Site, connect: Any, tmp_path: Path) -> None:
+    posts = serve_images(site, 1, seconds=0.1)
+    twice = pd.concat([posts, posts.assign(source="twin")], ignore_index=True)
+    settings = quick()
+    results = list(crawl(twice, settings, tmp_path, connect(settings)))
+    assert outcomes(results) == {"ok": 1, "duplicate_bytes": 1}
+    assert len(site.requests("/0.png")) == 1
+
+
+def test_archives_are_read_in_place(connect: Any, tmp_path: Path) -> None:
+    path = tmp_path / "a set.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("in/#1 ä.png", image_bytes(1))
+        archive.writestr("large.png", b"\x89PNG" + b"\0" * 50_000)
+    members = ("in/#1 ä.png", "large.png", "missing.png")
+    posts = posts_frame(
+        Post(url=member_url(path, name), source="set", post_id=name) for name in members
+    )
+    settings = quick(max_bytes=40_000)
+    results = list(crawl(posts, settings, tmp_path / "state", connect(settings)))
+    assert [str(result.outcome) for result in results] == ["ok", "too_large", "gone"]
+    assert results[0].data == image_bytes(1)
+    assert not list((tmp_path / "state" / "blobs").iterdir())
+
+
+def test_damaged_archive_fails_its_posts_only(connect: Any, tmp_path: Path) -> None:
+    path = tmp_path / "set.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in ("a.png", "b.png"):
+            archive.writestr(name, image_bytes(1) + name.encode())
+    whole = path.read_bytes()
+    path.write_bytes(whole[:50] + b"rot" * 10 + whole[80:])
+    posts = posts_frame(
+        Post(url=member_url(path, name), source="set", post_id=name) for name in ("a.png", "b.png")
+    )
+    settings = quick()
+    results = list(crawl(posts, settings, tmp_path / "state", connect(settings)))
+    assert [str(result.outcome) for result in results] == ["gave_up", "ok"]
+
+
+def test_member_outside_its_folder_is_refused(connect: Any, tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    (tmp_path / "secret.png").write_bytes(image_bytes(1))
+    url = member_url(tmp_path / "set", "../secret.png")
+    settings = quick()
+    posts = posts_frame([Post(url=url, source="set", post_id="1")])
+    (result,) = crawl(posts, settings, tmp_path / "state", connect(settings))
+    assert result.outcome == "forbidden_address"
+
+
+def test_too_many_failures_name_the_worst_host(site: Site, connect: Any, tmp_path: Path) -> None:
+    posts = serve_images(site, 10)
+    site.faults |= {f"/{number}.png": status(403) for number in range(3)}
+    settings = quick(max_failure_fraction=0.2)
+    results: list[Result] = []
+    with pytest.raises(CrawlError, match=r"3 of 10 posts failed.* site\.demo .*HTTP 403"):
+        results.extend(crawl(posts, settings, tmp_path, connect(settings)))
+    asked = len(site.seen)
+    settings = quick(max_failure_fraction=0.3)
+    assert len(list(crawl(posts, settings, tmp_path, connect(settings)))) == 10
+    assert len(site.seen) == asked + 1 + 3  # robots.txt and the failures: the rest was kept
+
+
+def test_public_host_without_contact_stops_the_crawl(connect: Any, tmp_path: Path) -> None:
+    posts = posts_frame([Post(url="http://1.1.1.1/a.png", source="site", post_id="1")])
+    settings = quick()
+    with pytest.raises(CrawlError, match="crawl.contact is empty"):
+        list(crawl(posts, settings, tmp_path, connect(settings)))
+
+
+def test_second_crawl_at_once_says_so(tmp_path: Path) -> None:
+    with State(tmp_path, quick()), pytest.raises(CrawlError, match="another crawl is using"):
+        State(tmp_path, quick())
+    State(tmp_path, quick()).__exit__()
+
+
+def test_reader_that_stops_early_stops_the_crawl(site: Site, connect: Any, tmp_path: Path) -> None:
+    posts = serve_images(site, 50)
+    settings = quick(rate=5)
+    session = connect(settings)
+    results = crawl(posts, settings, tmp_path, session)
+    next(results)
+    start = time.monotonic()
+    results.close()
+    assert time.monotonic() - start < 2
+    assert len(site.seen) < 10
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+import pandas as pd
+from crawl.run import crawl
+from crawl.session import Session
+from crawl.settings import CrawlSettings
+
+posts, state, port = sys.argv[1:]
+settings = CrawlSettings(rate=0, allow_private_hosts=("site.demo",))
+with Session(settings, {"site.demo": ("127.0.0.1", int(port))}) as session:
+    for result in crawl(pd.read_parquet(posts), settings, Path(state), session):
+        print(result.post.post_id, result.outcome, result.sha256, flush=True)
+"""
+
+
+def test_killed_crawl_goes_on_and_asks_nothing_twice(
+    site: Site, server: Server, tmp_path: Path
+) -> None:
+    count = 120
+    posts = serve_images(site, count, seconds=0.02)
+    site.faults["/7.png"] = body(b"<html>")  # a failure, too, is remembered until the end
+    posts.to_parquet(tmp_path / "posts.parquet")
+
+    def start(state: str) -> subprocess.Popen[bytes]:
+        arguments = [str(tmp_path / "posts.parquet"), str(tmp_path / state)]
+        return subprocess.Popen(
+            [sys.executable, "-c", SCRIPT, *arguments, str(server.address[1])],
+            stdout=subprocess.PIPE,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+        )
+
+    kills = 0
+    for goal in (20, 60, 100):
+        running = start("killed")
+        while len(site.seen) < goal and running.poll() is None:
+            time.sleep(0.005)
+        running.send_signal(signal.SIGKILL)
+        running.communicate()
+        kills += running.returncode == -signal.SIGKILL
+    resumed, _ = start("killed").communicate(timeout=20)
+    images = [seen for seen in site.seen if seen.path != "/robots.txt"]
+    assert kills == 3
+    assert len(images) <= count + kills * 4  # 4 transfers at once can be cut by a kill
+    assert max(Counter(seen.path for seen in images).values()) <= 1 + kills
+    uninterrupted, _ = start("whole").communicate(timeout=20)
+    assert resumed == uninterrupted
+    assert len(resumed.splitlines()) == count
