@@ -1,7 +1,7 @@
 """The typed form of ``params.yaml``: one pydantic model per section, unknown keys refused.
 
-A stage reads its own section (and ``align``, the template that photos and drawings share, where it
-aligns faces). ``compute`` says where work runs, never what it gives, so no stage depends on it.
+A stage reads its own section, and one that stages share: ``web``, how politely sites are asked, or
+``align``, the template of photos and drawings. ``compute`` says where work runs, never what it gives, so no stage depends on it.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ class Compute(Section):
     workers: int = Field(0, ge=0)  # processes for the data stages; 0: one per core
     backend: Literal["loky", "threading", "dask"] = "loky"
     device: str = "auto"  # auto, cpu, cuda, cuda:1 …
+    threads: int = Field(0, ge=0)  # of PyTorch on the CPU; 0: its own choice
 
 
 class Demo(Section):
@@ -40,27 +41,30 @@ class Demo(Section):
     seed: int = 0
 
 
+class Web(Section):
+    """How politely sites are asked, for pages and for images. See ``crawl.settings``."""
+
+    contact: str = ""  # an e-mail or URL that a site's owner can complain to
+    rate: float = Field(gt=0)  # requests per second and host
+    concurrency: int = Field(ge=1)  # transfers at once per host
+    timeout: float = Field(30.0, gt=0)  # seconds
+    retries: int = Field(4, ge=0)
+    allow_private_hosts: tuple[str, ...] = ()
+
+
 class Discover(Section):
     """What to look for. ``sources`` are dicts that ``crawl.sources`` checks."""
 
     inputs: Path  # folder of local files that sources read; DVC watches it
     sources: list[dict[str, Any]] = Field(min_length=1)
-    contact: str = ""  # an e-mail or URL that sites can complain to
-    exclude_tags: list[str] = []
 
 
 class Crawl(Section):
-    """How politely posts are downloaded. See ``crawl.fetch``."""
+    """What is accepted of what comes back. See ``crawl.settings``."""
 
-    contact: str = ""
-    rate: float = Field(gt=0)  # requests per second and host
-    concurrency: int = Field(ge=1)  # transfers at once per host
-    timeout: float = Field(30.0, gt=0)  # seconds
-    retries: int = Field(4, ge=0)
     max_bytes: int = Field(30_000_000, gt=0)
     max_pixels: int = Field(60_000_000, gt=0)
     max_failure_fraction: float = Fraction
-    allow_private_hosts: list[str] = []
     shard_mb: int = Field(256, gt=0)
 
 
@@ -76,7 +80,7 @@ class Align(Section):
 class Faces(Section):
     """Finding anime faces."""
 
-    detector: Literal["animeface", "annotated"] = "animeface"
+    detector: Literal["animeface"] = "animeface"
     detect_size: int = Field(ge=64)  # images are scaled down to this longest side to detect
     pad: float = Field(0.0, ge=0.0, le=1.0)  # grey border added to detect, for tight crops
     min_likelihood: float = Fraction
@@ -88,7 +92,6 @@ class Faces(Section):
 class Dedupe(Section):
     """Thresholds of the perceptual hash, in bits. See ``pipeline.dedupe``."""
 
-    candidate_bits: int = Field(ge=0, le=64)
     same_bits: int = Field(ge=0, le=256)
     judge_bits: int = Field(ge=0, le=256)
     same_correlation: float = Fraction
@@ -127,14 +130,14 @@ class Recognizer(Section):
 
 
 class Train(Section):
-    """What all variants share: the budget and the optimisation."""
+    """What all variants share: `models.engine.TrainSettings` less where it runs."""
 
     image_size: int = Field(ge=16)
-    images: int = Field(gt=0)  # budget: images seen per domain
+    budget_images: int = Field(gt=0)  # images seen per domain
     batch_size: int = Field(gt=0)
     lr: float = Field(gt=0)
     decay_from: float = Fraction  # of the budget; the rate then falls linearly to zero
-    ema_half_life: int = Field(ge=0)  # in images
+    ema_half_life: float = Field(ge=0)  # in images
     pool_size: int = Field(ge=0)
     seed: int = 0
     log_every: int = Field(gt=0)  # in images, as the two below
@@ -146,7 +149,8 @@ class Train(Section):
 class Evaluate(Section):
     """How the translations are judged."""
 
-    bootstrap: int = Field(ge=10)
+    max_images: int = Field(2000, ge=8)  # of each split and domain; more only narrow intervals
+    bootstrap: int = Field(ge=10)  # draws behind each interval
     seed: int = 0
     sheet_rows: int = Field(gt=0)
 
@@ -160,6 +164,7 @@ class Compare(Section):
 SECTIONS: dict[str, type[Section]] = {
     "compute": Compute,
     "demo": Demo,
+    "web": Web,
     "discover": Discover,
     "crawl": Crawl,
     "align": Align,
@@ -213,6 +218,12 @@ def load(model: type[Model], path: Path = Path("params.yaml")) -> Model:
         return model.model_validate(content[section] or {})
     except ValidationError as error:
         raise StageError(f"{path}: {_first_mistake(section, model, error)}") from None
+
+
+def plain(*settings: Section) -> dict[str, Any]:
+    """Sections as plain data under their names, as an MLflow run logs them."""
+    names = {model: name for name, model in SECTIONS.items()}
+    return {names[type(section)]: section.model_dump(mode="json") for section in settings}
 
 
 def load_variants(path: Path = Path("params.yaml")) -> dict[str, dict[str, Any]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import typer
+from joblib import parallel_config
 
 from crawl.errors import CrawlError
 from models.errors import ModelError
@@ -50,11 +50,11 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
 
 def run(main: Callable[..., None]) -> None:
     """Run a stage's ``main`` as a command line; a user's mistake ends in one line and exit 1."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(main)
     try:
-        app()
+        with parallel_config(backend=params.load(params.Compute).backend):
+            app()
     except (StageError, CrawlError, ModelError) as error:
         stage = Path(sys.argv[0]).stem.replace("__main__", Path(sys.argv[0]).parent.name)
         print(f"{stage}: {error}", file=sys.stderr)

@@ -77,6 +77,14 @@ def write_shards(
     return count + len(batch)
 
 
+def write_file(path: Path, frame: pd.DataFrame) -> None:
+    """Write a table without images as one Parquet file, in one move."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(path.name + ".part")
+    pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), beside, compression="zstd")
+    beside.replace(path)
+
+
 def write_frame(folder: Path, name: str, frame: pd.DataFrame, shard_mb: int = 256) -> int:
     """`write_shards` for a DataFrame; the schema follows from its columns."""
     fields = [
@@ -86,12 +94,14 @@ def write_frame(folder: Path, name: str, frame: pd.DataFrame, shard_mb: int = 25
     return write_shards(folder, name, frame.to_dict("records"), pa.schema(fields), shard_mb)
 
 
-def read_frame(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """All shards of a folder (or one file), in name order.
+def read_frame(
+    path: Path, columns: Sequence[str] | None = None, name: str = "*"
+) -> pd.DataFrame:
+    """All shards ``name-*.parquet`` of a folder (or one file), in name order.
 
     Raises StageError when there is none.
     """
-    shards = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
+    shards = sorted(path.glob(f"{name}-*.parquet")) if path.is_dir() else [path]
     if not shards or not all(shard.is_file() for shard in shards):
         raise StageError(f"{path} holds no table: run `dvc repro` for the stage that writes it")
     wanted = list(columns) if columns is not None else None

@@ -19,6 +19,8 @@ ALLOWED = {
     "models": {"models"},
     "pipeline": {"pipeline", "crawl", "models"},
 }
+DVC_YAML = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
+STAGES = list(DVC_YAML["stages"])
 PROFILES = sorted((ROOT / "profiles").glob("*.yaml"))
 
 
@@ -67,7 +69,7 @@ def test_profiles_are_valid(profile: Path) -> None:
 
 
 def test_stages_declare_the_sections_they_load() -> None:
-    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    stages = DVC_YAML["stages"]
     sections = {model.__name__: name for name, model in params.SECTIONS.items()}
     for name, stage in stages.items():
         module = ROOT / "pipeline" / f"{name}.py"
@@ -81,6 +83,64 @@ def test_stages_declare_the_sections_they_load() -> None:
         }
         declared = {entry.split(".")[0] for entry in stage["params"]} - {params.VARIANTS}
         assert loaded - {"compute"} == declared, name
+
+
+PLUMBING = {"params", "stage", "tables", "tracking", "errors", "parallel", "pictures", "sheets"}
+
+
+def stage_code(name: str) -> set[str]:
+    """What DVC must watch for a stage: its module and all it imports, less the plumbing.
+
+    Plumbing carries data and draws pictures but decides no number; watching it would train all
+    variants anew for a caption.
+    """
+    todo = [f"pipeline.{name}" if name != "demo" else "pipeline.demo.__main__"]
+    found: set[str] = set()
+    while todo:
+        module = todo.pop()
+        package, *rest = module.split(".")
+        if package == "models" or package == "crawl":
+            found.add(package)
+            continue
+        if rest and rest[0] == "demo":
+            found.add("pipeline/demo")
+            if name != "demo":
+                continue
+        path = ROOT / Path(*module.split("."))
+        path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+        if not path.is_file() or path.stem in PLUMBING or path == ROOT / "pipeline/__init__.py":
+            continue
+        if rest[0] != "demo":
+            found.add(path.relative_to(ROOT).as_posix())
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            else:
+                continue
+            todo += [
+                found_name
+                for found_name in names
+                if found_name.split(".")[0] in ALLOWED
+                and not found_name.endswith(("errors", "Error"))
+                and found_name.replace(".", "/") + ".py" not in found
+            ]
+    return found
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_stages_watch_the_code_they_run(name: str) -> None:
+    declared = set(DVC_YAML["stages"][name]["deps"])
+    missing = {
+        code
+        for code in stage_code(name)
+        if not any(
+            code == dep or code.startswith(f"{dep}/") or dep.startswith(f"{code}/")
+            for dep in declared
+        )
+    }
+    assert not missing, f"dvc.yaml, stage {name}: add deps {sorted(missing)}"
 
 
 def test_lock_file_is_fresh() -> None:

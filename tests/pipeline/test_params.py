@@ -40,8 +40,8 @@ def test_missing_section_key_and_file(tmp_path: Path) -> None:
     path = with_change(tmp_path, lambda content: content.pop("dedupe"))
     with pytest.raises(StageError, match="no section 'dedupe'"):
         params.load(params.Dedupe, path)
-    path = with_change(tmp_path, lambda content: content["train"].pop("images"))
-    with pytest.raises(StageError, match="'train'.*'images' is missing"):
+    path = with_change(tmp_path, lambda content: content["train"].pop("budget_images"))
+    with pytest.raises(StageError, match="'train'.*'budget_images' is missing"):
         params.load(params.Train, path)
     with pytest.raises(StageError, match="cp profiles/demo.yaml"):
         params.load(params.Train, tmp_path / "absent.yaml")
@@ -49,8 +49,8 @@ def test_missing_section_key_and_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("value", ["many", -1, None])
 def test_ill_typed_value_is_shown(tmp_path: Path, value: object) -> None:
-    path = with_change(tmp_path, lambda content: content["train"].update(images=value))
-    with pytest.raises(StageError, match=rf"'train'.*'images' is {value!r}"):
+    path = with_change(tmp_path, lambda content: content["train"].update(batch_size=value))
+    with pytest.raises(StageError, match=rf"'train'.*'batch_size' is {value!r}"):
         params.load(params.Train, path)
 
 

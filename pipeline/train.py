@@ -1,0 +1,103 @@
+"""``train@VARIANT``: splits → weights of one row of ``variants``, with curves and sample sheets.
+
+Killed at any moment, it goes on from its last saved state, which lies outside DVC's outs.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import torch
+from torch import Tensor
+from torchvision.io import write_png
+
+from models.checkpoint import save_translator
+from models.data import Domain, load_domain
+from models.engine import TrainResult, TrainSettings, train, training_key
+from models.state import clear_state, state_path
+from models.variants import Variant, variant_from_dict
+from pipeline import params, stage, tables, tracking
+from pipeline.errors import StageError
+
+SPLITS = Path("data/splits")
+CHECKPOINTS = Path("checkpoints")
+
+
+class Recorder:
+    """Keeps sample sheets beside the resumable state and sends losses to the run as they come."""
+
+    def __init__(self, run: tracking.StageRun, samples: Path) -> None:
+        self.run, self.samples = run, samples
+
+    def on_log(self, images: int, metrics: dict[str, float]) -> None:
+        """One point of every loss curve."""
+        self.run.curves(pd.DataFrame([{"images": images, **metrics}]))
+
+    def on_samples(self, images: int, sheet: Tensor) -> None:
+        """One sheet, named by the images seen so that the folder sorts by time."""
+        self.samples.mkdir(parents=True, exist_ok=True)
+        path = self.samples / f"{images:08d}.png"
+        write_png(sheet, str(path))
+        self.run.artifact(path, "samples")
+
+
+def load_variant(name: str) -> Variant:
+    """The row ``name`` of ``variants`` in params.yaml. Raises StageError when there is none."""
+    rows = params.load_variants()
+    if name not in rows:
+        raise StageError(f"params.yaml has no variant '{name}'{params.nearest(name, list(rows))}")
+    return variant_from_dict(rows[name] or {}, name)
+
+
+def load_data(splits: Path, split: str, image_size: int) -> tuple[Domain, Domain]:
+    """Photos and anime faces of one split, uint8 [N, 3, image_size, image_size] each."""
+    photos = load_domain(splits, split=split, domain="photos", image_size=image_size)
+    return photos, load_domain(splits, split=split, domain="anime", image_size=image_size)
+
+
+def write_outputs(name: str, result: TrainResult, samples: Path) -> None:
+    """Weights, loss curves and sample sheets, where DVC expects them."""
+    with tables.new_folder(CHECKPOINTS / name) as folder:
+        save_translator(folder, result.translator, result.key, result.images_seen)
+    curves = stage.PLOTS / "train" / f"{name}.csv"
+    curves.parent.mkdir(parents=True, exist_ok=True)
+    result.history.to_csv(curves, index=False, float_format="%.6g")
+    with tables.new_folder(stage.SHEETS / "train" / name) as folder:
+        shutil.copytree(samples, folder, dirs_exist_ok=True)
+
+
+def main(name: str) -> None:
+    """Train the variant NAME of params.yaml."""
+    section, compute = params.load(params.Train), params.load(params.Compute)
+    variant = load_variant(name)
+    threads = compute.threads or torch.get_num_threads()
+    settings = TrainSettings(**section.model_dump(), device=compute.device, threads=threads)
+    photos, anime = load_data(SPLITS, "train", settings.image_size)
+    held_out = load_data(SPLITS, "val", settings.image_size)
+
+    key = training_key(variant, settings, photos, anime)
+    state = stage.cache_dir("train")
+    samples = state / f"{key}-samples"
+    resumed = state_path(state, key).is_file()
+    if not resumed:
+        shutil.rmtree(samples, ignore_errors=True)
+    with tracking.stage_run(
+        f"train@{name}",
+        {**params.plain(section), "variant": variant.to_dict()},
+        inputs=[SPLITS],
+        tags={"variant": name, "key": key},
+        resume_key=key if resumed else "",
+    ) as run:
+        recorder = Recorder(run, samples)
+        result = train(variant, settings, photos, anime, held_out, state, recorder)
+        write_outputs(name, result, samples)
+        run.metrics({"images_seen": result.images_seen, "resumed_from": result.resumed_from})
+        run.artifact(CHECKPOINTS / name, "checkpoint")
+    clear_state(state, key)
+    shutil.rmtree(samples, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    stage.run(main)

@@ -1,0 +1,221 @@
+"""The whole pipeline as a user runs it: ``dvc repro`` at a tiny scale, in a copy of the repository.
+
+The copy's path has a space. What follows `repro` runs in the same copy, in file order.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+import pytest
+import yaml
+
+from tests.project import copy_project, environment
+
+TINY = {
+    "demo": {"faces": 150, "photos": 150},
+    "split": {"val": 0.2, "test": 0.2},
+    "recognizer": {"images": 512, "image_size": 32},
+    "train": {
+        "image_size": 32,
+        "budget_images": 64,
+        "batch_size": 8,
+        "log_every": 16,
+        "sample_every": 32,
+        "state_every": 16,
+    },
+    "evaluate": {"bootstrap": 20},
+}
+STAGES = [
+    "demo",
+    "discover",
+    "crawl",
+    "faces",
+    "dedupe",
+    "celeba",
+    "split",
+    "recognizer",
+    "train@cyclegan",
+    "train@xgan",
+    "compare",
+]
+
+pytestmark = pytest.mark.e2e
+
+
+def make_tiny(project: Path) -> None:
+    """Params that run the whole pipeline in a minute or two."""
+    path = project / "params.yaml"
+    params = yaml.safe_load(path.read_text(encoding="utf-8"))
+    for section, values in TINY.items():
+        params[section].update(values)
+    path.write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+
+
+def run(project: Path, *command: str, fails: bool = False) -> str:
+    """Run a command in the project and return what it printed."""
+    result = subprocess.run(
+        command,
+        cwd=project,
+        env=environment(),
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+    )
+    assert (result.returncode != 0) == fails, result.stdout
+    return result.stdout
+
+
+def dvc(project: Path, *arguments: str, fails: bool = False) -> str:
+    return run(project, sys.executable, "-m", "dvc", *arguments, fails=fails)
+
+
+def runs(project: Path) -> list[mlflow.entities.Run]:
+    mlflow.set_tracking_uri(f"sqlite:///{project / 'mlflow.db'}")
+    return mlflow.search_runs(search_all_experiments=True, output_format="list")
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A git repository with the tiny pipeline, reproduced once."""
+    project = copy_project(tmp_path_factory.mktemp("e2e") / "my face2anime", git=True)
+    make_tiny(project)
+    dvc(project, "repro")
+    run(project, "git", "add", "-A")
+    run(project, "git", "commit", "-qm", "reproduced")
+    return project
+
+
+def test_every_output_is_there(project: Path) -> None:
+    lock = yaml.safe_load((project / "dvc.lock").read_text(encoding="utf-8"))
+    outs = [out["path"] for stage in lock["stages"].values() for out in stage.get("outs", [])]
+    assert len(outs) > 20
+    assert [out for out in outs if not (project / out).exists()] == []
+    page = (project / "reports/index.html").read_text(encoding="utf-8")
+    assert "cyclegan" in page and "xgan" in page
+    assert list((project / "reports/sheets/train/xgan").glob("*.png"))
+
+
+def test_planted_faults_are_counted_and_explicit_posts_never_listed(project: Path) -> None:
+    crawl = json.loads((project / "reports/metrics/crawl.json").read_text(encoding="utf-8"))
+    posts = pd.read_parquet(project / "data/posts.parquet")
+    assert sum(crawl["outcomes"].values()) == crawl["posts"] == len(posts)
+    assert crawl["outcomes"]["gone"] == 1
+    assert crawl["outcomes"]["duplicate_bytes"] >= 1
+    failures = pd.read_parquet(project / "data/raw/failures.parquet")
+    assert len(failures) == len(posts) - crawl["outcomes"]["ok"]
+    assert set(posts["rating"].dropna()) <= {"general", "safe", ""}
+
+
+def test_one_run_a_stage_and_evaluation_in_its_training(project: Path) -> None:
+    logged = runs(project)
+    assert Counter(run.info.run_name for run in logged) == Counter(STAGES)
+    assert {run.info.status for run in logged} == {"FINISHED"}
+    for run in logged:
+        assert run.data.params and run.data.metrics, run.info.run_name
+        assert run.data.tags["git_commit"]
+        inputs = [item.dataset for item in run.inputs.dataset_inputs]
+        assert inputs or run.info.run_name == "demo", run.info.run_name
+        assert all(len(item.digest) >= 32 for item in inputs), run.info.run_name
+    train = next(run for run in logged if run.info.run_name == "train@xgan")
+    assert {"train.lr", "variant.architecture", "evaluate.seed"} <= set(train.data.params)
+    assert any("kid" in name for name in train.data.metrics)
+
+
+def test_nothing_runs_twice_and_the_tree_stays_clean(project: Path) -> None:
+    assert "Running stage" not in dvc(project, "repro")
+    assert run(project, "git", "status", "--porcelain") == ""
+
+
+def test_dvc_shows_metrics_plots_and_experiments(project: Path) -> None:
+    assert "kid" in dvc(project, "metrics", "show")
+    dvc(project, "plots", "show")
+    page = (project / "dvc_plots/index.html").read_text(encoding="utf-8")
+    assert "train/xgan" in page and "evaluate" in page
+    assert "workspace" in dvc(project, "exp", "show", "--no-pager")
+
+
+def test_experiments_land_in_the_one_store(project: Path) -> None:
+    before = len(runs(project))
+    change = "compare.direction=anime2photos"
+    dvc(project, "exp", "run", "--temp", "--name", "apart", "-S", change)
+    logged = runs(project)
+    assert len(logged) == before + 1
+    assert logged[0].data.tags["dvc_experiment"] == "apart"
+    assert "apart" in dvc(project, "exp", "list")
+
+
+def test_training_killed_goes_on_to_the_same_weights(project: Path) -> None:
+    weights = project / "checkpoints/cyclegan/generator.safetensors"
+    expected = weights.read_bytes()
+    training = subprocess.Popen(
+        [sys.executable, "-m", "pipeline.train", "cyclegan"],
+        cwd=project,
+        env=environment(DVC_ROOT=str(project)),
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 120
+    while not list((project / ".cache/train").glob("*.pt")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.killpg(training.pid, signal.SIGKILL)
+    training.wait()
+    weights.unlink()
+    dvc(project, "repro", "train@cyclegan")
+    assert weights.read_bytes() == expected
+    resumed = next(run for run in runs(project) if "resumed_from" in run.data.metrics)
+    assert resumed.data.metrics["resumed_from"] > 0
+
+
+@pytest.mark.parametrize(
+    ("stage", "change", "message"),
+    [
+        ("faces", {"faces": {"detect_siz": 100}}, "'detect_siz'"),
+        ("celeba", {"celeba": {"path": "data/absent"}}, "data/absent"),
+        ("celeba", {"celeba": {"keep": {"Mail": True}}}, "Male"),
+        (
+            "celeba",
+            {"celeba": {"keep": {"Male": True, "Heavy_Makeup": True, "Bald": True}}},
+            "keep",
+        ),
+        ("faces", {"faces": {"min_eye_distance": 5000}}, "min_eye_distance"),
+        ("train", {"train": {"batch_size": 5000}}, "batch"),
+    ],
+)
+def test_bad_input_ends_in_one_line(
+    project: Path, stage: str, change: dict, message: str, tmp_path: Path
+) -> None:
+    params = project / "params.yaml"
+    before = params.read_text(encoding="utf-8")
+    content = yaml.safe_load(before)
+    for section, values in change.items():
+        content[section].update(values)
+    outputs = sorted((project / "data").rglob("*"))
+    try:
+        params.write_text(yaml.safe_dump(content), encoding="utf-8")
+        command = [sys.executable, "-m", f"pipeline.{stage}"]
+        printed = run(project, *command, *(["xgan"] if stage == "train" else []), fails=True)
+    finally:
+        params.write_text(before, encoding="utf-8")
+    assert "Traceback" not in printed
+    assert message in printed.strip().splitlines()[-1]
+    assert sorted((project / "data").rglob("*")) == outputs
+
+
+def test_archive_without_git_runs(tmp_path: Path) -> None:
+    """The first stages, as from a source archive: `make scm` writes what is needed there."""
+    project = copy_project(tmp_path / "face2anime archive", git=False)
+    make_tiny(project)
+    assert "experiment versioning" in run(project, "make", "scm")
+    dvc(project, "repro", "discover")
+    assert (project / "data/posts.parquet").is_file()
+    assert [run.data.tags.get("git_commit") for run in runs(project)] == [None, None]
