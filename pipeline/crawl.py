@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -21,10 +20,9 @@ from crawl.session import Session
 from crawl.settings import CrawlSettings
 from pipeline import params, stage, tables, tracking
 from pipeline.demo.site import connections
-from pipeline.discover import POSTS
 from pipeline.errors import StageError
+from pipeline.paths import POSTS, RAW
 
-RAW = Path("data/raw")
 SCHEMA = pa.schema(
     [
         ("id", pa.string()),  # sha256 of the bytes

@@ -5,16 +5,13 @@ Whoever has ``data/posts.parquet`` downloads exactly the same images.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from crawl.session import Session
 from crawl.settings import CrawlSettings
 from crawl.sources import discover
 from pipeline import params, stage, tables, tracking
 from pipeline.demo.site import connections
 from pipeline.errors import StageError
-
-POSTS = Path("data/posts.parquet")
+from pipeline.paths import POSTS
 
 
 def main() -> None:

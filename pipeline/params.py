@@ -1,7 +1,8 @@
 """The typed form of ``params.yaml``: one pydantic model per section, unknown keys refused.
 
 A stage reads its own section, and one that stages share: ``web``, how politely sites are asked, or
-``align``, the template of photos and drawings. ``compute`` says where work runs, never what it gives, so no stage depends on it.
+``align``, the template of photos and drawings. ``compute`` says where work runs, never what it
+gives, so no stage depends on it.
 """
 
 from __future__ import annotations

@@ -94,9 +94,7 @@ def write_frame(folder: Path, name: str, frame: pd.DataFrame, shard_mb: int = 25
     return write_shards(folder, name, frame.to_dict("records"), pa.schema(fields), shard_mb)
 
 
-def read_frame(
-    path: Path, columns: Sequence[str] | None = None, name: str = "*"
-) -> pd.DataFrame:
+def read_frame(path: Path, columns: Sequence[str] | None = None, name: str = "*") -> pd.DataFrame:
     """All shards ``name-*.parquet`` of a folder (or one file), in name order.
 
     Raises StageError when there is none.

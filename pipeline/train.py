@@ -20,9 +20,7 @@ from models.state import clear_state, state_path
 from models.variants import Variant, variant_from_dict
 from pipeline import params, stage, tables, tracking
 from pipeline.errors import StageError
-
-SPLITS = Path("data/splits")
-CHECKPOINTS = Path("checkpoints")
+from pipeline.paths import CHECKPOINTS, SPLITS
 
 
 class Recorder:

@@ -85,7 +85,17 @@ def test_stages_declare_the_sections_they_load() -> None:
         assert loaded - {"compute"} == declared, name
 
 
-PLUMBING = {"params", "stage", "tables", "tracking", "errors", "parallel", "pictures", "sheets"}
+PLUMBING = {
+    "paths",
+    "params",
+    "stage",
+    "tables",
+    "tracking",
+    "errors",
+    "parallel",
+    "pictures",
+    "sheets",
+}
 
 
 def stage_code(name: str) -> set[str]:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from pipeline import params, stage, tables, tracking
 from pipeline.demo import build_demo
-
-OUT = Path("data/demo")
+from pipeline.paths import DEMO
 
 
 def main() -> None:
     """Draw the demo's gallery and CelebA folder."""
     settings = params.load(params.Demo)
     with tracking.stage_run("demo", params.plain(settings)) as run:
-        with tables.new_folder(OUT) as out:
+        with tables.new_folder(DEMO) as out:
             counts = build_demo(
                 out,
                 faces=settings.faces,

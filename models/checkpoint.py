@@ -1,0 +1,110 @@
+"""A trained translator: safetensors weights, a JSON config, and uint8 in, uint8 out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from models.augment import to_float, to_uint8
+from models.device import pick_device
+from models.domains import DIRECTIONS, other
+from models.errors import ModelError
+from models.files import read_json, read_weights, write_json, write_weights
+from models.networks import TranslationNetwork
+from models.variants import Variant, variant_from_dict
+
+WEIGHTS, CONFIG = "generator.safetensors", "config.json"
+
+
+class Translator:
+    """Translates uint8 images in both directions, in float32 on any device."""
+
+    def __init__(self, network: TranslationNetwork, variant: Variant, image_size: int) -> None:
+        network.to(memory_format=torch.channels_last)
+        self.network = network.eval().requires_grad_(False)
+        self.variant, self.image_size = variant, image_size
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.network.parameters()).device
+
+    def to(self, device: torch.device | str) -> Translator:
+        """Move the weights; returns self."""
+        self.network.to(device)
+        return self
+
+    def translate(self, images: Tensor, direction: str, batch_size: int = 64) -> Tensor:
+        """uint8 [N, 3, S, S] → uint8 [N, 3, S, S] on the CPU; S is `image_size`.
+
+        `direction`: "photos2anime" or "anime2photos". Raises ModelError for another direction,
+        dtype or size.
+        """
+        if direction not in DIRECTIONS:
+            raise ModelError(f"unknown direction {direction!r}: use {' or '.join(DIRECTIONS)}")
+        return self._map(images, lambda x: self.network.translate(x, direction), batch_size)
+
+    def reconstruct(self, images: Tensor, domain: str, batch_size: int = 64) -> Tensor:
+        """uint8 [N, 3, S, S] of `domain` → the image that training asks to get back.
+
+        The autoencoder's output where the variant trains one (`reconstruction`), else the way to
+        the other domain and back (`cycle`).
+        """
+        network = self.network
+
+        def autoencode(x: Tensor) -> Tensor:
+            return network.decode(network.encode(x, domain), domain)
+
+        def return_trip(x: Tensor) -> Tensor:
+            there = f"{domain}2{other(domain)}"
+            return network.translate(network.translate(x, there), f"{other(domain)}2{domain}")
+
+        way = autoencode if self.variant.weight("reconstruction") else return_trip
+        return self._map(images, way, batch_size)
+
+    @torch.inference_mode()
+    def _map(self, images: Tensor, network, batch_size: int) -> Tensor:
+        size = self.image_size
+        if images.dtype != torch.uint8 or images.dim() != 4 or images.shape[1:] != (3, size, size):
+            raise ModelError(
+                f"the translator takes uint8 [N, 3, {size}, {size}], "
+                f"got {images.dtype} {list(images.shape)}"
+            )
+        batches = images.split(batch_size)
+        done = [to_uint8(network(to_float(batch.to(self.device)))).cpu() for batch in batches]
+        return torch.cat(done) if done else images.cpu()
+
+
+def untrained_translator(variant: Variant, image_size: int, seed: int) -> Translator:
+    """The initial weights of a run with this seed, zero steps: evaluation's control."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return Translator(TranslationNetwork(variant, image_size), variant, image_size)
+
+
+def save_translator(dir: Path | str, translator: Translator, key: str, images_seen: int) -> None:
+    """Write `generator.safetensors` and `config.json` into `dir`; same run, same bytes."""
+    dir = Path(dir)
+    write_weights(dir / WEIGHTS, translator.network.state_dict())
+    config = {
+        "variant": translator.variant.to_dict(),
+        "image_size": translator.image_size,
+        "images_seen": images_seen,
+        "key": key,
+    }
+    write_json(dir / CONFIG, config)
+
+
+def load_translator(dir: Path | str, device: str = "auto") -> Translator:
+    """Read what `save_translator` wrote. Raises ModelError when it is absent or does not fit."""
+    dir = Path(dir)
+    config = read_json(dir / CONFIG)
+    try:
+        variant, image_size = variant_from_dict(config["variant"]), config["image_size"]
+        translator = untrained_translator(variant, image_size, seed=0)
+        translator.network.load_state_dict(read_weights(dir / WEIGHTS))
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise ModelError(f"{dir / WEIGHTS} does not fit {CONFIG} beside it: train again") from error
+    return translator.to(pick_device(device))

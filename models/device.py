@@ -1,0 +1,38 @@
+"""Where and how precisely to compute."""
+
+from __future__ import annotations
+
+import torch
+
+from models.errors import ModelError
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """ "auto" → the first CUDA device, else the CPU; any other name as torch knows it."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        raise ModelError(f"device {name!r} is not available here: use auto or cpu") from error
+
+
+def fast_bf16(device: torch.device) -> bool:
+    """Whether `device` multiplies bfloat16 faster than float32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.cpu._is_avx512_bf16_supported()  # every CPU with AMX has it too
+
+
+def pick_precision(name: str, device: torch.device) -> str:
+    """ "bf16" or "fp32"; "auto" is bf16 where it is fast. ModelError for another name."""
+    if name not in ("auto", "bf16", "fp32"):
+        raise ModelError(f"unknown precision {name!r}: use auto, bf16 or fp32")
+    if name == "auto":
+        return "bf16" if fast_bf16(device) else "fp32"
+    return name
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """A context in which the networks run in bfloat16, or a context that does nothing."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")

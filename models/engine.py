@@ -1,0 +1,179 @@
+"""The training engine: one loop for every variant, counted in image pairs."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from models.augment import augment_for
+from models.checkpoint import Translator
+from models.data import Domain
+from models.device import autocast, pick_device, pick_precision
+from models.domains import DOMAINS
+from models.ema import EMA
+from models.meter import Meter
+from models.networks import TrainingNetworks
+from models.objective import Step, discriminator_terms, generator_terms, weighted_sum
+from models.pool import ImagePool
+from models.progress import Progress
+from models.sampling import Order, reseed
+from models.settings import TrainSettings, check, due, learning_rate, training_key
+from models.sheets import sample_sheet
+from models.state import capture, load_state, require_finite, restore, save_state
+from models.variants import Variant
+
+BETAS = (0.5, 0.999)  # Adam, as CycleGAN publishes it
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """`history` has one row a log point: images, lr, mean of every loss since the row before."""
+
+    translator: Translator  # averaged (EMA) weights
+    history: pd.DataFrame
+    images_seen: int
+    seconds: float  # of this call
+    resumed_from: int  # images; 0 for a fresh run
+    key: str
+
+
+class Callback(Protocol):
+    """What a caller may hear about a run."""
+
+    def on_log(self, images: int, metrics: dict[str, float]) -> None:
+        """Mean losses since the last call, and `images_per_second`."""
+
+    def on_samples(self, images: int, sheet: Tensor) -> None:
+        """A sample sheet, uint8 [3, H, W]."""
+
+
+class Silent:
+    """The callback that does nothing."""
+
+    def on_log(self, images: int, metrics: dict[str, float]) -> None:
+        """Ignore the losses."""
+
+    def on_samples(self, images: int, sheet: Tensor) -> None:
+        """Ignore the samples."""
+
+
+def train(
+    variant: Variant,
+    settings: TrainSettings,
+    photos: Domain,
+    anime: Domain,
+    held_out: tuple[Domain, Domain],
+    state_dir: Path | str | None = None,
+    callback: Callback | None = None,
+) -> TrainResult:
+    """Train `variant` until it has seen `budget_images` pairs.
+
+    `held_out` (photos, anime) is only drawn on sample sheets. With `state_dir` the run saves its
+    state every `state_every` images and continues from it when called again with the same
+    arguments; on CPU with as many threads the weights are then those of an uninterrupted run,
+    bit for bit. The caller deletes the state (`models.state.clear_state`) once the weights are
+    safe. Raises ModelError on unusable settings or data, and when a loss is no longer finite.
+    """
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    device = pick_device(settings.device)
+    precision = pick_precision(settings.precision, device)
+    check(settings, photos, anime)
+    key = training_key(variant, settings, photos, anime)
+    batch, budget = settings.batch_size, settings.budget_images
+    callback = callback or Silent()
+    sheet_inputs = [domain.images[: settings.sample_count] for domain in held_out]
+
+    # The whole data set stays on the device as uint8: no loader, no copies in the loop.
+    resident = {"photos": photos.images.to(device), "anime": anime.images.to(device)}
+    orders = {d: Order(len(resident[d]), settings.seed, i) for i, d in enumerate(DOMAINS)}
+
+    torch.manual_seed(settings.seed)
+    networks = TrainingNetworks(variant, settings.image_size)
+    networks.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    ema = EMA(networks.translator, settings.ema_half_life)
+    translator = Translator(ema.network, variant, settings.image_size)
+    generator_weights = networks.generator_parameters()
+    discriminator_weights = list(networks.discriminators.parameters())
+    optimizers = {"generator": adam(generator_weights)}
+    if discriminator_weights:
+        optimizers["discriminator"] = adam(discriminator_weights)
+    pools = {d: ImagePool(settings.pool_size) for d in DOMAINS}
+    meter, history = Meter(), []
+
+    seen = resumed_from = 0
+    saved = load_state(state_dir, key, device) if state_dir else None
+    if saved:
+        restore(saved, networks, ema, optimizers, pools, meter)
+        history, seen = saved["history"], saved["images_seen"]
+        resumed_from = seen
+
+    started = time.monotonic()
+    with Progress(budget, variant.name, "images", initial=seen) as progress:
+        while seen < budget:
+            reseed(settings.seed, 0, seen)
+            lr = learning_rate(settings, seen)
+            real = {}
+            for d in DOMAINS:
+                rows = orders[d].rows(seen, batch).to(device, non_blocking=True)
+                images = augment_for(variant, resident[d][rows])
+                real[d] = images.contiguous(memory_format=torch.channels_last)
+            step = Step(networks, real, variant, progress=seen / budget)
+
+            # `inputs=` computes gradients for these weights alone, so the discriminators are
+            # frozen without touching requires_grad (pytorch#139476).
+            with autocast(device, precision):
+                terms = generator_terms(step)
+            loss = weighted_sum(terms, variant)
+            update(optimizers["generator"], loss, generator_weights, lr)
+
+            if discriminator_weights:
+                fakes = {d: pools[d].query(step.fake(d).detach()) for d in DOMAINS}
+                with autocast(device, precision):
+                    judged = discriminator_terms(step, fakes)
+                loss = torch.stack(list(judged.values())).sum()
+                update(optimizers["discriminator"], loss, discriminator_weights, lr)
+                terms |= judged
+
+            seen += batch
+            ema.update(networks.translator, seen, batch)
+            meter.add(terms)
+            progress.update(seen)
+
+            if due(settings.log_every, seen, batch, budget):
+                means = meter.means(seen)  # the only sync with the host between log points
+                meter.reset()
+                history.append({"images": seen, "lr": lr, **means})
+                progress.describe(" ".join(f"{k} {v:.3f}" for k, v in means.items()))
+                callback.on_log(seen, {**means, "images_per_second": progress.rate})
+            if due(settings.sample_every, seen, batch, budget):
+                callback.on_samples(seen, sample_sheet(translator, *sheet_inputs))
+            if state_dir and due(settings.state_every, seen, batch, budget):
+                require_finite(networks, meter, seen)  # a good state is never overwritten by NaNs
+                state = capture(networks, ema, optimizers, pools, meter)
+                save_state(state_dir, key, {**state, "history": history, "images_seen": seen})
+
+    frame = pd.DataFrame(history)
+    return TrainResult(translator, frame, seen, time.monotonic() - started, resumed_from, key)
+
+
+def adam(weights: list[torch.nn.Parameter]) -> torch.optim.Adam:
+    """Adam with CycleGAN's betas; the rate is set anew each step."""
+    return torch.optim.Adam(weights, lr=0.0, betas=BETAS, fused=True)
+
+
+def update(
+    optimizer: torch.optim.Optimizer, loss: Tensor, weights: list[torch.nn.Parameter], lr: float
+) -> None:
+    """One step on `weights`, and on nothing else that the loss depends on."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr
+    optimizer.zero_grad(set_to_none=True)
+    torch.autograd.backward(loss, inputs=weights)
+    optimizer.step()

@@ -1,0 +1,173 @@
+"""Networks: two encoders and two decoders, patch discriminators, a domain classifier.
+
+CycleGAN's ResNet generator (Johnson et al., 2016; Zhu et al., 2017) is cut in the middle of its
+residual blocks into an encoder and a decoder. The photos → anime generator is then
+decoder["anime"] ∘ encoder["photos"], and XGAN (Royer et al., 2017) is the same four pieces with
+the deep half of the encoders, and of the decoders, shared between the domains.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.blocks import Norm2d, ResidualBlock, conv_block, init_weights, upsample_block
+from models.domains import DIRECTIONS, DOMAINS
+from models.errors import ModelError
+from models.variants import Variant
+
+DOWNSAMPLING = 4  # two stride-2 convolutions: the image size must be a multiple of it
+
+
+class TranslationNetwork(nn.Module):
+    """Encoders and decoders of both domains; every generator is a decoder after an encoder.
+
+    With `variant.shared` the deep halves are one module for both domains (XGAN); without, each
+    domain has its own (CycleGAN). The code is a map [N, 4·channels, S/4, S/4], or with
+    `variant.embedding` = E a vector [N, E] as XGAN publishes it. With `variant.residual` the code
+    also carries the image and the decoder draws only the change: tanh(f(x) + atanh(0.95·x)), so
+    that training starts from a copy (de Bel et al., Residual CycleGAN, 2021).
+    """
+
+    def __init__(self, variant: Variant, image_size: int) -> None:
+        super().__init__()
+        if image_size % DOWNSAMPLING or image_size < 16:
+            raise ModelError(
+                f"image_size {image_size} must be a multiple of {DOWNSAMPLING} and at least 16"
+            )
+        c, norm, mode = variant.channels, variant.norm, variant.upsampling
+        deep_names = ("both",) if variant.shared else DOMAINS
+        side = image_size // DOWNSAMPLING
+        to_code: list[nn.Module] = []
+        from_code: list[nn.Module] = []
+        if variant.embedding:
+            flat = 4 * c * side * side
+            to_code = [nn.Flatten(), nn.Linear(flat, variant.embedding)]
+            from_code = [nn.Linear(variant.embedding, flat), nn.Unflatten(1, (4 * c, side, side))]
+
+        def deep_encoder() -> nn.Sequential:
+            blocks = [
+                ResidualBlock(4 * c, norm) for _ in range(variant.blocks - variant.blocks // 2)
+            ]
+            return nn.Sequential(conv_block(2 * c, 4 * c, 3, norm, stride=2), *blocks, *to_code)
+
+        def deep_decoder() -> nn.Sequential:
+            blocks = [ResidualBlock(4 * c, norm) for _ in range(variant.blocks // 2)]
+            return nn.Sequential(*from_code, *blocks, upsample_block(4 * c, 2 * c, norm, mode))
+
+        def shallow_encoder() -> nn.Sequential:
+            return nn.Sequential(conv_block(3, c, 7, norm), conv_block(c, 2 * c, 3, norm, stride=2))
+
+        def shallow_decoder() -> nn.Sequential:
+            to_rgb = nn.Conv2d(c, 3, 7, padding=3, padding_mode="reflect")
+            return nn.Sequential(upsample_block(2 * c, c, norm, mode), to_rgb)
+
+        self.shared, self.residual = variant.shared, variant.residual
+        self.shallow_encoders = nn.ModuleDict({d: shallow_encoder() for d in DOMAINS})
+        self.deep_encoders = nn.ModuleDict({d: deep_encoder() for d in deep_names})
+        self.deep_decoders = nn.ModuleDict({d: deep_decoder() for d in deep_names})
+        self.shallow_decoders = nn.ModuleDict({d: shallow_decoder() for d in DOMAINS})
+        self.apply(init_weights)
+
+    def encode(self, images: Tensor, domain: str) -> Tensor:
+        """Float [N, 3, S, S] in [-1, 1], seen as images of `domain` → their code."""
+        deep = self.deep_encoders["both" if self.shared else domain]
+        code = deep(self.shallow_encoders[domain](images))
+        if self.residual:
+            return torch.cat([code, F.pixel_unshuffle(images, DOWNSAMPLING)], dim=1)
+        return code
+
+    def decode(self, code: Tensor, domain: str) -> Tensor:
+        """A code → float [N, 3, S, S] in [-1, 1], drawn in `domain`."""
+        deep = self.deep_decoders["both" if self.shared else domain]
+        if not self.residual:
+            return self.shallow_decoders[domain](deep(code)).tanh()
+        code, source = code[:, : -3 * DOWNSAMPLING**2], code[:, -3 * DOWNSAMPLING**2 :]
+        source = F.pixel_shuffle(source.float(), DOWNSAMPLING).clamp(-1, 1)
+        change = self.shallow_decoders[domain](deep(code))
+        return (change + (0.95 * source).atanh()).tanh()
+
+    def translate(self, images: Tensor, direction: str) -> Tensor:
+        """Float [N, 3, S, S] in [-1, 1] → the same, in the direction's target domain."""
+        source, target = DIRECTIONS[direction]
+        return self.decode(self.encode(images, source), target)
+
+
+class PatchDiscriminator(nn.Module):
+    """PatchGAN (Isola et al., 2017): scores overlapping patches, [N, 3, S, S] → [N, 1, s, s].
+
+    `layers` stride-2 convolutions, then two of stride 1. The published 3 make a patch of 70
+    pixels, which at 64 px sees the whole face; 2 make one of 34 pixels.
+    """
+
+    def __init__(self, channels: int = 64, layers: int = 3) -> None:
+        super().__init__()
+        widths = [min(channels * 2**i, channels * 8) for i in range(layers + 1)]
+        body: list[nn.Module] = [nn.Conv2d(3, widths[0], 4, 2, 1), nn.LeakyReLU(0.2, inplace=True)]
+        for i in range(1, layers + 1):
+            stride = 2 if i < layers else 1
+            body += [
+                nn.Conv2d(widths[i - 1], widths[i], 4, stride, 1, bias=False),
+                Norm2d("instance"),
+                nn.LeakyReLU(0.2, inplace=True),
+            ]
+        self.layers = nn.Sequential(*body, nn.Conv2d(widths[-1], 1, 4, 1, 1))
+        self.apply(init_weights)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Float [N, 3, S, S] in [-1, 1] → unbounded scores [N, 1, s, s], 1 for real."""
+        return self.layers(images)
+
+
+class DomainClassifier(nn.Module):
+    """Which domain a code came from: [N, C, h, w] or [N, E] → one logit each, [N, 1].
+
+    Two hidden layers on the position-averaged code (XGAN's c_dann; Ganin & Lempitsky, 2015).
+    """
+
+    def __init__(self, code_channels: int, hidden: int = 64) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(code_channels, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(),
+            nn.Linear(hidden, 1),
+        )  # fmt: skip
+
+    def forward(self, code: Tensor) -> Tensor:
+        """[N, C, h, w] or [N, E] → [N, 1]; above 0 means anime."""
+        return self.layers(code.mean((2, 3)) if code.dim() == 4 else code)
+
+
+class TrainingNetworks(nn.Module):
+    """Everything that training updates: the translator and what judges it.
+
+    A judge that no loss of the variant uses does not exist: `discriminators` is empty without
+    `adversarial`, `domain_classifier` is None without `domain_adversarial`.
+    """
+
+    def __init__(self, variant: Variant, image_size: int) -> None:
+        super().__init__()
+        self.translator = TranslationNetwork(variant, image_size)
+        critic = partial(
+            PatchDiscriminator, variant.discriminator_channels, variant.discriminator_layers
+        )
+        used = DOMAINS if variant.weight("adversarial") else ()
+        if used and image_size < 3 * 2**variant.discriminator_layers:
+            raise ModelError(
+                f"{image_size} px are too few for discriminator_layers "
+                f"{variant.discriminator_layers}: lower it, or raise image_size"
+            )
+        self.discriminators = nn.ModuleDict({d: critic() for d in used})
+        self.domain_classifier = (
+            DomainClassifier(variant.embedding or 4 * variant.channels)
+            if variant.weight("domain_adversarial")
+            else None
+        )
+
+    def generator_parameters(self) -> list[nn.Parameter]:
+        """What the generator's objective updates. The reversed gradient of the domain classifier
+        makes its adversarial game one minimisation, so its weights are here too."""
+        classifier = self.domain_classifier.parameters() if self.domain_classifier else ()
+        return [*self.translator.parameters(), *classifier]

@@ -1,0 +1,132 @@
+"""What one step minimises: named terms, each built from tensors that are made when first asked for.
+
+A term of weight 0 is never called, so neither are the network passes that only it needs.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from models import losses
+from models.domains import DOMAINS, other
+from models.networks import TrainingNetworks
+from models.variants import LOSSES, Variant
+
+
+def _once(make: Callable[[Step, str], Tensor]) -> Callable[[Step, str], Tensor]:
+    """Remember what a method made for a domain, so that losses share network passes."""
+
+    @functools.wraps(make)
+    def cached(self: Step, domain: str) -> Tensor:
+        key = (make.__name__, domain)
+        if key not in self._made:
+            self._made[key] = make(self, domain)
+        return self._made[key]
+
+    return cached
+
+
+class Step:
+    """The tensors of one step. `real` maps a domain to float [N, 3, S, S]; images come back
+    float32, whatever precision the networks ran in."""
+
+    def __init__(
+        self, networks: TrainingNetworks, real: dict[str, Tensor], variant: Variant, progress: float
+    ) -> None:
+        self.networks, self.real, self.variant, self.progress = networks, real, variant, progress
+        self._made: dict[tuple[str, str], Tensor] = {}
+
+    def draw(self, code: Tensor, domain: str) -> Tensor:
+        """Decode in `domain`."""
+        return self.networks.translator.decode(code, domain).float()
+
+    @_once
+    def code(self, domain: str) -> Tensor:
+        """Code of the real images of `domain`."""
+        return self.networks.translator.encode(self.real[domain], domain)
+
+    @_once
+    def fake(self, domain: str) -> Tensor:
+        """Translations into `domain`."""
+        return self.draw(self.code(other(domain)), domain)
+
+    @_once
+    def code_of_fake(self, domain: str) -> Tensor:
+        """Code of the (slightly noisy) translations into `domain`."""
+        fake, noise = self.fake(domain), self.variant.return_noise
+        if noise:
+            fake = fake + noise * torch.randn_like(fake)
+        return self.networks.translator.encode(fake, domain)
+
+    @_once
+    def returned(self, domain: str) -> Tensor:
+        """Real images of `domain` after the way there and back."""
+        return self.draw(self.code_of_fake(other(domain)), domain)
+
+    @_once
+    def same(self, domain: str) -> Tensor:
+        """Real images of `domain` through the generator whose *target* is `domain`."""
+        return self.draw(self.networks.translator.encode(self.real[domain], other(domain)), domain)
+
+    @_once
+    def decoded(self, domain: str) -> Tensor:
+        """Real images of `domain` through their own autoencoder."""
+        return self.draw(self.code(domain), domain)
+
+    @_once
+    def domain_logits(self, domain: str) -> Tensor:
+        """The domain classifier's logits for real images, their gradient reversed on the way."""
+        scale = losses.reversal_ramp(self.progress)
+        classifier = self.networks.domain_classifier
+        assert classifier is not None
+        return classifier(losses.reverse_gradient(self.code(domain), scale)).float()
+
+    def scores(self, images: Tensor, domain: str) -> Tensor:
+        """Patch scores of `images` by the discriminator of `domain`."""
+        return self.networks.discriminators[domain](images).float()
+
+
+def _both(term: Callable[[Step, str], Tensor]) -> Callable[[Step], Tensor]:
+    """A loss of one domain → its sum over both."""
+    return lambda step: term(step, DOMAINS[0]) + term(step, DOMAINS[1])
+
+
+TERMS: dict[str, Callable[[Step], Tensor]] = {
+    "adversarial": _both(lambda s, d: losses.lsgan_generator(s.scores(s.fake(d), d))),
+    "cycle": _both(lambda s, d: losses.cycle(s.returned(d), s.real[d])),
+    "identity": _both(lambda s, d: losses.identity(s.same(d), s.real[d])),
+    "reconstruction": _both(lambda s, d: losses.reconstruction(s.decoded(d), s.real[d])),
+    "semantic_consistency": _both(
+        lambda s, d: losses.semantic_consistency(
+            s.code(d).float(), s.code_of_fake(other(d)).float()
+        )
+    ),
+    "domain_adversarial": lambda s: losses.domain_adversarial(
+        s.domain_logits("photos"), s.domain_logits("anime")
+    ),
+}
+assert tuple(TERMS) == LOSSES
+
+
+def generator_terms(step: Step) -> dict[str, Tensor]:
+    """The unweighted value of every loss that the variant weighs above 0."""
+    return {name: TERMS[name](step) for name in LOSSES if step.variant.weight(name)}
+
+
+def weighted_sum(terms: dict[str, Tensor], variant: Variant) -> Tensor:
+    """Σ weight · term."""
+    return torch.stack([variant.weight(name) * value for name, value in terms.items()]).sum()
+
+
+def discriminator_terms(step: Step, fakes: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Each discriminator's loss on the step's real images and the given (detached) `fakes`."""
+    return {
+        f"discriminator_{d}": losses.lsgan_discriminator(
+            step.scores(step.real[d], d), step.scores(fakes[d], d)
+        )
+        for d in DOMAINS
+    }

@@ -1,0 +1,64 @@
+"""How far a long job is: a bar on a terminal, one line a minute otherwise."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+
+from tqdm import tqdm
+
+SECONDS_BETWEEN_LINES = 60.0
+
+
+class Progress:
+    """Counts `total` units of work on standard error; use as a context manager."""
+
+    def __init__(self, total: int, label: str, unit: str, initial: int = 0) -> None:
+        self.total, self.label, self.unit = total, label, unit
+        self.done, self.initial, self.note = initial, initial, ""
+        self.started = self.printed = time.monotonic()
+        terminal = sys.stderr.isatty()
+        self.bar = tqdm(total=total, desc=label, unit=unit, initial=initial) if terminal else None
+
+    @property
+    def rate(self) -> float:
+        """Units a second since this object was made."""
+        return (self.done - self.initial) / max(time.monotonic() - self.started, 1e-9)
+
+    def update(self, done: int) -> None:
+        """Say that `done` units are finished in all."""
+        if self.bar:
+            self.bar.update(done - self.done)
+        self.done = done
+        if not self.bar and time.monotonic() - self.printed > SECONDS_BETWEEN_LINES:
+            self._print()
+
+    def describe(self, note: str) -> None:
+        """A short text shown beside the count, such as the latest losses."""
+        self.note = note
+        if self.bar:
+            self.bar.set_postfix_str(note)
+
+    def _print(self) -> None:
+        self.printed = time.monotonic()
+        note = f", {self.note}" if self.note else ""
+        print(
+            f"{self.label}: {self.done:,} of {self.total:,} {self.unit}, {self.rate:.1f}/s{note}",
+            file=sys.stderr,
+            flush=True,
+        )
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        if self.bar:
+            self.bar.close()
+        else:
+            self._print()

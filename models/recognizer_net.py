@@ -1,0 +1,73 @@
+"""The recognizer's network: attributes and features off faces of both domains."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from models.augment import to_float
+from models.errors import ModelError
+
+
+class Recognizer(nn.Module):
+    """Four stages of two 3×3 convolutions, each halving the size, then one linear layer a head.
+
+    `heads` maps an attribute to its classes, e.g. {"smile": ["yes", "no"]}.
+    """
+
+    def __init__(self, heads: Mapping[str, Sequence[str]], channels: int, image_size: int) -> None:
+        super().__init__()
+        self.heads = {name: list(classes) for name, classes in heads.items()}
+        self.channels, self.image_size = channels, image_size
+        widths = [3, channels, channels * 2, channels * 4, channels * 8]
+        stages: list[nn.Module] = []
+        for inputs, outputs in zip(widths, widths[1:], strict=False):
+            stages += [_conv(inputs, outputs, stride=2), _conv(outputs, outputs, stride=1)]
+        self.body = nn.Sequential(*stages)
+        self.outputs = nn.ModuleDict(
+            {name: nn.Linear(widths[-1], len(classes)) for name, classes in self.heads.items()}
+        )
+
+    def pooled(self, images: Tensor) -> Tensor:
+        """Float [N, 3, S, S] in [-1, 1] → float32 features [N, 8·channels]."""
+        return self.body(images).float().mean((2, 3))
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """Float [N, 3, S, S] in [-1, 1] → logits [N, classes] of each head."""
+        features = self.pooled(images)
+        return {name: output(features).float() for name, output in self.outputs.items()}
+
+    def features(self, images: Tensor, batch_size: int = 256) -> Tensor:
+        """uint8 [N, 3, S, S] → float32 [N, 8·channels] on the CPU: what KID compares."""
+        return torch.cat(self._batches(images, self.pooled, batch_size))
+
+    def predict(self, images: Tensor, batch_size: int = 256) -> dict[str, Tensor]:
+        """uint8 [N, 3, S, S] → each head's class probabilities, float32 [N, classes] on the CPU."""
+
+        def probabilities(x: Tensor) -> Tensor:
+            return torch.cat([logits.softmax(1) for logits in self(x).values()], dim=1)
+
+        joined = torch.cat(self._batches(images, probabilities, batch_size))
+        sizes = [len(classes) for classes in self.heads.values()]
+        return dict(zip(self.heads, joined.split(sizes, dim=1), strict=True))
+
+    @torch.inference_mode()
+    def _batches(
+        self, images: Tensor, run: Callable[[Tensor], Tensor], batch_size: int
+    ) -> list[Tensor]:
+        size = self.image_size
+        if images.dtype != torch.uint8 or images.dim() != 4 or images.shape[1:] != (3, size, size):
+            raise ModelError(
+                f"the recognizer takes uint8 [N, 3, {size}, {size}], "
+                f"got {images.dtype} {list(images.shape)}"
+            )
+        self.eval()
+        device = next(self.parameters()).device
+        return [run(to_float(batch.to(device))).cpu() for batch in images.split(batch_size)]
+
+
+def _conv(inputs: int, outputs: int, stride: int) -> nn.Sequential:
+    conv = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))

@@ -1,0 +1,68 @@
+"""How long and how to train: the settings of a run, its schedule and its key."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+from models.data import Domain, require_images
+from models.device import pick_device, pick_precision
+from models.errors import ModelError
+from models.state import run_key
+from models.variants import Variant
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """How long and how to train. "Images" are pairs: one photo and one anime face each."""
+
+    budget_images: int = 200_000
+    batch_size: int = 16
+    image_size: int = 64  # pixels
+    lr: float = 2e-4
+    decay_from: float = 0.5  # fraction of the budget after which lr falls linearly to 0
+    ema_half_life: float = 10_000.0  # images
+    pool_size: int = 50
+    seed: int = 0
+    log_every: int = 1_000  # images; 0 logs at the end only, and likewise below
+    sample_every: int = 10_000
+    state_every: int = 5_000
+    sample_count: int = 8  # held-out images of each domain on a sample sheet
+    precision: str = "auto"  # bf16 where it is fast, else fp32
+    device: str = "auto"
+    threads: int = 0  # CPU threads; 0 leaves torch's choice
+
+
+def learning_rate(settings: TrainSettings, images_seen: int) -> float:
+    """Constant, then linear to 0 at the end of the budget."""
+    rest = 1 - images_seen / settings.budget_images
+    return settings.lr * min(1.0, rest / max(1 - settings.decay_from, 1e-9))
+
+
+def due(every: int, images_seen: int, batch: int, budget: int) -> bool:
+    """Whether a multiple of `every` was passed by the last batch, or the run ended."""
+    passed = every > 0 and images_seen // every > (images_seen - batch) // every
+    return passed or images_seen >= budget
+
+
+def training_key(variant: Variant, settings: TrainSettings, photos: Domain, anime: Domain) -> str:
+    """The run's key: all that decides its weights and history, not where or how often it saves."""
+    free = ("device", "threads", "state_every", "sample_every", "sample_count")
+    decisive = {k: v for k, v in asdict(settings).items() if k not in free}
+    decisive["precision"] = pick_precision(settings.precision, pick_device(settings.device))
+    return run_key(variant.to_dict(), decisive, photos.ids, anime.ids)
+
+
+def check(settings: TrainSettings, photos: Domain, anime: Domain) -> None:
+    """Raise ModelError when the settings are out of range or do not fit the data."""
+    for name in ("budget_images", "batch_size", "lr"):
+        if not getattr(settings, name) > 0:
+            raise ModelError(f"`{name}` must be above 0, got {getattr(settings, name)}")
+    if not 0 <= settings.decay_from <= 1:
+        raise ModelError(f"`decay_from` must lie in 0…1, got {settings.decay_from}")
+    for what, domain in (("photos", photos), ("anime", anime)):
+        require_images(domain, settings.batch_size, what)
+        if domain.images.shape[2] != settings.image_size:
+            raise ModelError(
+                f"{what} are {domain.images.shape[2]} px, `image_size` is {settings.image_size}: "
+                "load them with that image_size"
+            )

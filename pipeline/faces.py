@@ -1,0 +1,228 @@
+"""Stage ``faces``: the anime faces in ``data/raw/``, aligned on the two eyes → ``data/faces/``.
+
+A picture may hold several faces: each that passes the quality gates is a row. Every picture and
+face that is left out is counted by reason; files that cannot be read are listed in
+``data/faces/unreadable.csv``.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+
+from pipeline import images, parallel, params, sheets, stage, tables, tracking
+from pipeline.align import align_face
+from pipeline.detect import Detection, check_detector, detect
+from pipeline.errors import StageError
+from pipeline.params import Align, Faces
+from pipeline.paths import FACES as OUT
+from pipeline.paths import RAW
+from pipeline.vocabulary import ATTRIBUTES, UNKNOWN, from_tags, known_or_measured, nearest_colour
+
+SHEETS = stage.SHEETS / "faces"
+METRICS = stage.METRICS / "faces.json"
+PROVENANCE = ["source", "url", "post_id", "licence", "artist", "tags"]
+REASONS = ["no_face", "unlikely", "small", "tilted", "border", "blurred"]  # in the order of gates
+PICTURES = ["unreadable", "no_face", "with_faces"]  # what becomes of a picture
+SHOWN = 20  # rejected examples of each reason on the sheet
+
+
+@dataclass(frozen=True)
+class FacesResult:
+    """The kept faces, examples of the rejected, the unreadable files, and counts."""
+
+    frame: pd.DataFrame
+    rejected: pd.DataFrame  # reason, image (RGB uint8), note; a sample
+    unreadable: pd.DataFrame  # id, url, reason
+    counts: dict[str, Any]
+
+
+@dataclass
+class _Findings:
+    """What one chunk of pictures gave."""
+
+    faces: list[dict[str, Any]]
+    rejected: list[dict[str, Any]]
+    unreadable: list[dict[str, Any]]
+    counts: Counter[str]
+
+
+def find_faces(
+    batches: Iterable[pd.DataFrame], settings: Faces, align: Align, workers: int
+) -> FacesResult:
+    """Detect, gate and align the faces of all pictures.
+
+    Args:
+        batches: raw rows: ``id``, ``image`` (the file's bytes) and the columns of `PROVENANCE`.
+
+    Returns rows with ``id`` (sha256 of the face's pixels), ``image`` (PNG, RGB [S, S, 3]), the
+    provenance, places and measures in pixels of the picture (``box_x`` … ``eye_distance``,
+    ``tilt`` in degrees), ``sharpness``, ``border``, and the five attributes of `vocabulary`. The
+    same rows for any number of workers. Raises StageError when no face is left.
+    """
+    task = partial(_find_in_chunk, settings, align)
+    results = parallel.over(task, batches, workers=workers, label="faces")
+    counts = sum((found.counts for found in results), Counter())
+    rows = [row for found in results for row in found.faces]
+    if not rows:
+        raise StageError(
+            f"no face is left of {counts['pictures']} pictures ({_funnel(counts)}): check what was "
+            "crawled, or change faces.detect_size, faces.pad or the gates after it"
+        )
+    frame = pd.DataFrame(rows).sort_values(["id", "url"], ignore_index=True)
+    counts["kept"] = len(frame)
+    rejected = pd.DataFrame(
+        [row for found in results for row in found.rejected],
+        columns=["reason", "image", "note"],
+    )
+    examples = rejected.groupby("reason", sort=False).head(SHOWN)
+    unreadable = pd.DataFrame(
+        [row for found in results for row in found.unreadable], columns=["id", "url", "reason"]
+    )
+    metrics = {
+        **{name: counts[name] for name in ["pictures", *PICTURES, "detected", *REASONS, "kept"]},
+        "sources": frame["source"].value_counts().sort_index().to_dict(),
+        "measured_hair": float((frame["hair_from"] == "measured").mean()),
+        "enlarged": int((frame["eye_distance"] < align.eye_distance * align.size).sum()),
+    }
+    return FacesResult(frame, examples, unreadable, metrics)
+
+
+def _funnel(counts: Counter[str]) -> str:
+    return ", ".join(f"{counts[name]} {name}" for name in ["unreadable", *REASONS] if counts[name])
+
+
+def _find_in_chunk(settings: Faces, align: Align, batch: pd.DataFrame) -> _Findings:
+    found = _Findings([], [], [], Counter())
+    for row in batch.to_dict("records"):
+        found.counts["pictures"] += 1
+        try:
+            rgb = images.read_rgb(row["image"]["bytes"])
+        except StageError as error:
+            found.counts["unreadable"] += 1
+            found.unreadable.append({"id": row["id"], "url": row["url"], "reason": str(error)})
+            continue
+        _find_in_picture(rgb, row, settings, align, found)
+    return found
+
+
+def _find_in_picture(
+    rgb: np.ndarray, row: Mapping[Any, Any], settings: Faces, align: Align, found: _Findings
+) -> None:
+    detections = detect(rgb, settings.detect_size, settings.pad)
+    found.counts["with_faces" if detections else "no_face"] += 1
+    found.counts["detected"] += len(detections)
+    if not detections:
+        _reject(found, "no_face", rgb, row["source"])
+    for face in detections:
+        crop, border = align_face(rgb, face.eyes, align)
+        sharpness = float(cv2.Laplacian(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), cv2.CV_64F).var())
+        gates = {
+            "unlikely": (face.likelihood, face.likelihood < settings.min_likelihood),
+            "small": (face.eye_distance, face.eye_distance < settings.min_eye_distance),
+            "tilted": (face.tilt, abs(face.tilt) > settings.max_tilt),
+            "border": (border, border > align.max_border),
+            "blurred": (sharpness, sharpness < settings.min_sharpness),
+        }
+        failed = next((name for name, (_, fails) in gates.items() if fails), None)
+        if failed:
+            found.counts[failed] += 1
+            _reject(found, failed, crop, f"{gates[failed][0]:.2f}")
+            continue
+        found.faces.append(
+            {
+                "id": images.pixel_id(crop),
+                "image": {"bytes": tables.encode_png(crop), "path": None},
+                "raw_id": row["id"],
+                **{name: row[name] for name in PROVENANCE},
+                **_places(face),
+                "likelihood": face.likelihood,
+                "sharpness": sharpness,
+                "border": border,
+                "page_faces": len(detections),
+                **_attributes(face, row["tags"] or "", len(detections)),
+            }
+        )
+
+
+def _reject(found: _Findings, reason: str, rgb: np.ndarray, note: str) -> None:
+    if sum(row["reason"] == reason for row in found.rejected) < SHOWN:
+        scale = min(1.0, 128 / max(rgb.shape[:2]))
+        size = [max(1, round(side * scale)) for side in rgb.shape[1::-1]]
+        small = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
+        found.rejected.append({"reason": reason, "image": small, "note": f"{reason}\n{note}"})
+
+
+def _places(face: Detection) -> dict[str, float]:
+    names = ["box_x", "box_y", "box_w", "box_h", "left_x", "left_y", "right_x", "right_y"]
+    values = [*face.box, *face.eyes.ravel().tolist()]
+    return dict(zip(names, values, strict=True)) | {
+        "eye_distance": face.eye_distance,
+        "tilt": face.tilt,
+    }
+
+
+def _attributes(face: Detection, tags: str, page_faces: int) -> dict[str, str]:
+    """Tags first, where they can only mean this face; measured colours otherwise."""
+    known = from_tags(tags) if page_faces == 1 else dict.fromkeys(ATTRIBUTES, UNKNOWN)
+    measured = {
+        "hair_measured": nearest_colour("hair", face.hair),
+        "eyes_measured": nearest_colour("eyes", face.iris),
+    }
+    return known_or_measured(known, measured)
+
+
+def raw_batches(folder: Path) -> Iterator[pd.DataFrame]:
+    """The raw shards a few dozen pictures at a time, so that memory does not grow with them."""
+    columns = ["id", "image", *PROVENANCE]
+    for shard in sorted(folder.glob("raw-*.parquet")):
+        with pq.ParquetFile(shard) as file:
+            for batch in file.iter_batches(batch_size=parallel.CHUNK, columns=columns):
+                yield batch.to_pandas()
+
+
+def _draw_sheets(result: FacesResult, settings: Faces, align: Align) -> None:
+    shown = result.frame.head(100)
+    captions = [f"{hair}/{eyes}" for hair, eyes in zip(shown["hair"], shown["eyes"], strict=True)]
+    faces = [tables.decode(image["bytes"]) for image in shown["image"]]
+    sheets.contact_sheet(SHEETS / "kept.png", faces, captions)
+    order = result.rejected.sort_values("reason", key=lambda r: r.map(REASONS.index), kind="stable")
+    sheets.contact_sheet(SHEETS / "rejected.png", list(order["image"]), list(order["note"]))
+    measures = ["likelihood", "eye_distance", "tilt", "border", "sharpness"]
+    limits = {
+        "likelihood": settings.min_likelihood,
+        "eye_distance": settings.min_eye_distance,
+        "tilt": settings.max_tilt,
+        "border": align.max_border,
+        "sharpness": settings.min_sharpness,
+    }
+    values = {name: result.frame[name].to_numpy() for name in measures}
+    sheets.histograms(SHEETS / "measures.png", values, limits)
+
+
+def main() -> None:
+    """Run the stage."""
+    settings, align = params.load(params.Faces), params.load(params.Align)
+    with tracking.stage_run("faces", params.plain(settings, align), inputs=[RAW]) as run:
+        check_detector(settings.detect_size)
+        result = find_faces(raw_batches(RAW), settings, align, stage.workers())
+        with tables.new_folder(OUT) as out:
+            tables.write_frame(out, "faces", result.frame)
+            result.unreadable.to_csv(out / "unreadable.csv", index=False)
+        _draw_sheets(result, settings, align)
+        stage.write_json(METRICS, result.counts)
+        run.metrics(result.counts)
+        run.artifact(SHEETS, "faces")
+
+
+if __name__ == "__main__":
+    stage.run(main)

@@ -1,0 +1,43 @@
+"""Reading image files that came from outside: all of it, upright, on white, or a clear refusal."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import warnings
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from pipeline.errors import StageError
+
+MAX_PIXELS = 100_000_000  # a 109 KB PNG can unpack to 900 million pixels
+
+
+def read_rgb(data: bytes) -> np.ndarray:
+    """RGB uint8 [H, W, 3] of an image file's bytes.
+
+    Unlike OpenCV, Pillow tells the size before it decodes and refuses a file that is cut short.
+    EXIF rotation is applied and transparency is laid on white. Raises StageError with the reason.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # odd EXIF, palettes with transparency
+            with Image.open(io.BytesIO(data)) as image:
+                if image.width * image.height > MAX_PIXELS:
+                    raise StageError(f"{image.width}×{image.height} pixels are too many")
+                return np.asarray(_flatten(ImageOps.exif_transpose(image)))
+    except (OSError, ValueError, SyntaxError, IndexError, Image.DecompressionBombError) as error:
+        raise StageError(" ".join(str(error).split()) or type(error).__name__) from None
+
+
+def pixel_id(rgb: np.ndarray) -> str:
+    """Hex sha256 of an image's pixels: equal for equal pictures, however they were encoded."""
+    return hashlib.sha256(np.ascontiguousarray(rgb).tobytes()).hexdigest()
+
+
+def _flatten(image: Image.Image) -> Image.Image:
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
+    return image.convert("RGB")

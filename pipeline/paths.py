@@ -1,0 +1,12 @@
+"""Where data and weights lie, relative to the project's root; dvc.yaml names the same paths."""
+
+from pathlib import Path
+
+DEMO = Path("data/demo")
+POSTS = Path("data/posts.parquet")
+RAW = Path("data/raw")
+FACES = Path("data/faces")
+ANIME = Path("data/anime")
+PHOTOS = Path("data/photos")
+SPLITS = Path("data/splits")
+CHECKPOINTS = Path("checkpoints")

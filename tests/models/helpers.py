@@ -1,0 +1,61 @@
+"""Small random domains and variants that train in a second."""
+
+from __future__ import annotations
+
+import pandas as pd
+import torch
+
+from models.data import Domain
+from models.settings import TrainSettings
+from models.variants import Variant, variant_from_dict
+
+XGAN_LOSSES = {
+    "adversarial": 1.0,
+    "cycle": 2.0,
+    "reconstruction": 10.0,
+    "semantic_consistency": 1.0,
+    "domain_adversarial": 1.0,
+}
+
+
+def domain(name: str, count: int = 16, size: int = 32) -> Domain:
+    """Smooth random images: blurry squares of one colour on another, a function of the name."""
+    generator = torch.Generator().manual_seed(sum(name.encode()))
+    colours = torch.randint(0, 256, (count, 2, 3, 1, 1), generator=generator, dtype=torch.uint8)
+    images = colours[:, 0].repeat(1, 1, size, size)
+    quarter = size // 4
+    images[:, :, quarter:-quarter, quarter:-quarter] = colours[:, 1]
+    return Domain(images, [f"{name}{i}" for i in range(count)], pd.DataFrame(index=range(count)))
+
+
+def variant(architecture: str, **changes) -> Variant:
+    """A tiny variant with every loss of its kind."""
+    losses = (
+        XGAN_LOSSES if architecture == "xgan" else {"adversarial": 1, "cycle": 10, "identity": 5}
+    )
+    tiny = {
+        "architecture": architecture,
+        "channels": 4,
+        "blocks": 2,
+        "discriminator_channels": 4,
+        "discriminator_layers": 2,
+        "shift": 0.05,
+        "return_noise": 0.02,
+        "losses": losses,
+    }
+    return variant_from_dict({**tiny, **changes}, name=architecture)
+
+
+def settings(**changes) -> TrainSettings:
+    """A few steps at 32 px."""
+    few = {
+        "budget_images": 64,
+        "batch_size": 4,
+        "image_size": 32,
+        "pool_size": 6,
+        "log_every": 12,
+        "sample_every": 0,
+        "state_every": 8,
+        "sample_count": 2,
+    }
+    return TrainSettings(**{**few, **changes})

@@ -1,0 +1,173 @@
+"""The training loop: it learns, logs, samples, guards and repeats itself."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from models import losses
+from models.checkpoint import untrained_translator
+from models.engine import train
+from models.errors import ModelError
+from models.networks import TrainingNetworks
+from models.settings import training_key
+from tests.models.helpers import domain, settings, variant
+
+PHOTOS, ANIME = domain("photos"), domain("anime")
+HELD_OUT = (domain("photo val", 3), domain("anime val", 3))
+
+
+class Recorder:
+    def __init__(self) -> None:
+        self.logs: list[tuple[int, dict[str, float]]] = []
+        self.sheets: list[tuple[int, torch.Tensor]] = []
+
+    def on_log(self, images, metrics):
+        self.logs.append((images, metrics))
+
+    def on_samples(self, images, sheet):
+        self.sheets.append((images, sheet))
+
+
+def weights(result) -> dict[str, torch.Tensor]:
+    return result.translator.network.state_dict()
+
+
+@pytest.mark.parametrize("architecture", ["cyclegan", "xgan"])
+def test_overfits_eight_images(architecture):
+    """Forty steps on 8 + 8 images: the pixel losses fall by a third and more."""
+    photos, anime = PHOTOS.take(range(8)), ANIME.take(range(8))
+    spec = variant(architecture, channels=8, return_noise=0.0, shift=0.0)
+    plan = settings(budget_images=320, batch_size=8, lr=2e-3, log_every=32)
+    history = train(spec, plan, photos, anime, HELD_OUT).history
+    pixel = ["cycle", "identity"] if architecture == "cyclegan" else ["cycle", "reconstruction"]
+    first, last = history[pixel].sum(axis=1).iloc[[0, -1]]
+    assert last < 0.7 * first
+
+
+def test_logs_and_samples_come_on_a_schedule_counted_in_images():
+    heard = Recorder()
+    plan = settings(budget_images=40, log_every=16, sample_every=20)
+    result = train(variant("cyclegan"), plan, PHOTOS, ANIME, HELD_OUT, callback=heard)
+    assert [images for images, _ in heard.logs] == [16, 32, 40] == list(result.history["images"])
+    assert [images for images, _ in heard.sheets] == [20, 40]
+    terms = ["adversarial", "cycle", "identity", "discriminator_photos", "discriminator_anime"]
+    assert list(result.history) == ["images", "lr", *terms]
+    assert heard.logs[0][1].keys() == {*terms, "images_per_second"}
+    for row, (_, metrics) in zip(result.history.to_dict("records"), heard.logs, strict=True):
+        assert all(row[name] == metrics[name] for name in terms)
+    assert result.images_seen == 40
+    assert result.resumed_from == 0
+
+
+def test_sheet_shows_inputs_translations_and_reconstructions():
+    heard = Recorder()
+    plan = settings(budget_images=4)
+    translator = train(
+        variant("cyclegan"), plan, PHOTOS, ANIME, HELD_OUT, callback=heard
+    ).translator
+    sheet = heard.sheets[0][1]
+    assert sheet.dtype == torch.uint8
+    assert sheet.shape == (3, 6 * 34 + 2, 2 * 34 + 2)  # six rows of two 32 px images, 2 px frame
+    tiles = sheet[:, 2:, 2:].unfold(1, 32, 34).unfold(2, 32, 34).permute(1, 2, 0, 3, 4)
+    photos, anime = (held.images[:2] for held in HELD_OUT)
+    assert torch.equal(tiles[0], photos)
+    assert torch.equal(tiles[1], translator.translate(photos, "photos2anime"))
+    assert torch.equal(tiles[2], translator.reconstruct(photos, "photos"))
+    assert torch.equal(tiles[3], anime)
+    assert torch.equal(tiles[4], translator.translate(anime, "anime2photos"))
+
+
+def test_same_seed_same_weights_other_seed_others():
+    spec, plan = variant("xgan"), settings(budget_images=16)
+    first, again = (weights(train(spec, plan, PHOTOS, ANIME, HELD_OUT)) for _ in range(2))
+    other = weights(train(spec, replace(plan, seed=1), PHOTOS, ANIME, HELD_OUT))
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not all(torch.equal(first[name], other[name]) for name in first)
+
+
+def test_training_starts_from_the_untrained_translator():
+    plan = settings(budget_images=4, lr=1e-12, seed=5)
+    trained = weights(train(variant("xgan"), plan, PHOTOS, ANIME, HELD_OUT))
+    control = untrained_translator(variant("xgan"), 32, seed=5).network.state_dict()
+    for name in control:
+        torch.testing.assert_close(trained[name], control[name], atol=1e-6, rtol=0)
+
+
+def test_generator_step_leaves_discriminators_alone(monkeypatch):
+    """With the discriminators' own loss switched off, their weights stay as they began."""
+    made: list[TrainingNetworks] = []
+    init = TrainingNetworks.__init__
+    monkeypatch.setattr(
+        TrainingNetworks, "__init__", lambda self, *a: (init(self, *a), made.append(self))[0]
+    )
+    monkeypatch.setattr(losses, "lsgan_discriminator", lambda real, fake: 0 * real.mean())
+    train(variant("cyclegan"), settings(budget_images=16), PHOTOS, ANIME, HELD_OUT)
+    torch.manual_seed(settings().seed)
+    start = TrainingNetworks(variant("cyclegan"), 32).state_dict()
+    for name, value in made[0].state_dict().items():
+        assert torch.equal(value, start[name]) == name.startswith("discriminators"), name
+
+
+def test_variant_without_discriminators_trains():
+    spec = variant("xgan", losses={"reconstruction": 1})
+    result = train(spec, settings(budget_images=8), PHOTOS, ANIME, HELD_OUT)
+    assert list(result.history) == ["images", "lr", "reconstruction"]
+
+
+def test_bf16_trains_too():
+    plan = settings(budget_images=16, precision="bf16")
+    result = train(variant("cyclegan"), plan, PHOTOS, ANIME, HELD_OUT)
+    assert all(value.dtype == torch.float32 for value in weights(result).values())
+    assert result.history.notna().all().all()
+
+
+def test_nan_stops_the_run_names_the_loss_and_keeps_the_last_good_state(tmp_path, monkeypatch):
+    spec, plan = variant("cyclegan"), settings(budget_images=64, state_every=8, log_every=24)
+    calls, real_identity = [], losses.identity
+
+    def breaks(same, real):
+        calls.append(1)
+        return real_identity(same, real) * (float("nan") if len(calls) > 10 else 1)
+
+    monkeypatch.setattr(losses, "identity", breaks)
+    with pytest.raises(ModelError, match="loss 'identity' became nan by image 24"):
+        train(spec, plan, PHOTOS, ANIME, HELD_OUT, tmp_path)
+    monkeypatch.setattr(losses, "identity", real_identity)
+    result = train(spec, plan, PHOTOS, ANIME, HELD_OUT, tmp_path)
+    assert result.resumed_from == 16
+    assert all(value.isfinite().all() for value in weights(result).values())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"batch_size": 17}, "photos has 16 images, a batch needs 17"),
+        ({"image_size": 48}, "photos are 32 px, `image_size` is 48"),
+        ({"budget_images": 0}, "`budget_images` must be above 0"),
+        ({"decay_from": 1.5}, "`decay_from` must lie in 0…1"),
+        ({"precision": "fp8"}, "unknown precision 'fp8'"),
+        ({"device": "abacus"}, "device 'abacus' is not available"),
+    ],
+)
+def test_unusable_settings_are_refused(changes, message):
+    with pytest.raises(ModelError, match=message):
+        train(variant("cyclegan"), settings(**changes), PHOTOS, ANIME, HELD_OUT)
+
+
+def test_key_changes_with_what_decides_the_weights_and_nothing_else():
+    def key(spec=None, photos=PHOTOS, **changes):
+        return training_key(spec or variant("cyclegan"), settings(**changes), photos, ANIME)
+
+    assert key() == key(state_every=1, sample_every=5, threads=2, sample_count=1, device="cpu")
+    others = [
+        key(seed=1),
+        key(lr=1e-3),
+        key(log_every=13),
+        key(budget_images=65),
+        key(spec=variant("cyclegan", return_noise=0.03)),
+        key(photos=PHOTOS.take(range(15))),
+    ]
+    assert len({key(), *others}) == 7

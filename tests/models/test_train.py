@@ -1,0 +1,86 @@
+"""`python -m models.train` from parquet to weights, and what it says when something is wrong."""
+
+from __future__ import annotations
+
+import io
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from torchvision.transforms.v2.functional import to_pil_image
+
+from models import train
+from models.checkpoint import load_translator
+from models.errors import ModelError
+from tests.models.helpers import domain
+
+ROOT = Path(__file__).resolve().parents[2]
+FORBIDDEN = ("dvc", "mlflow", "pydantic", "cv2", "animeface", "crawl", "pipeline")
+
+
+@pytest.fixture
+def splits(tmp_path) -> Path:
+    for split in ("train", "val"):
+        (tmp_path / "splits" / split).mkdir(parents=True)
+        for name in ("photos", "anime"):
+            images = domain(name, 8)
+            rows = []
+            for image in images.images:
+                buffer = io.BytesIO()
+                to_pil_image(image).save(buffer, "PNG")
+                rows.append({"bytes": buffer.getvalue(), "path": None})
+            frame = pd.DataFrame({"id": images.ids, "image": rows})
+            frame.to_parquet(tmp_path / "splits" / split / f"{name}-00000.parquet")
+    return tmp_path / "splits"
+
+
+def arguments(splits: Path, out: Path, *more: str) -> list[str]:
+    small = ["--image-size", "32", "--channels", "4", "--blocks", "1", "--batch", "4"]
+    return ["--data", str(splits), "--out", str(out), *small, *more]
+
+
+def test_writes_weights_losses_and_samples(splits, tmp_path, capsys):
+    out = tmp_path / "out"
+    train.run(train.parse(arguments(splits, out, "--variant", "xgan", "--images", "8")))
+    assert load_translator(out).image_size == 32
+    losses = pd.read_csv(out / "losses.csv")
+    assert losses["images"].tolist() == [8]
+    assert "semantic_consistency" in losses
+    assert (out / "samples-00000008.png").stat().st_size > 0
+    assert list((out / "state").iterdir()) == []
+    assert "8 images" in capsys.readouterr().out
+
+
+def test_minutes_become_a_budget_in_images(splits, tmp_path, capsys):
+    train.run(train.parse(arguments(splits, tmp_path / "out", "--minutes", "0.02")))
+    budget = int(re.search(r"to repeat: --images (\d+)", capsys.readouterr().out)[1])
+    seen = pd.read_csv(tmp_path / "out/losses.csv")["images"].iloc[-1]
+    assert budget <= seen < budget + 4
+
+
+def test_unknown_variant_names_the_nearest(splits, tmp_path):
+    with pytest.raises(ModelError, match="did you mean 'cyclegan'"):
+        train.run(train.parse(arguments(splits, tmp_path, "--variant", "cyclgan")))
+
+
+def test_user_errors_are_one_line_and_exit_code_1(tmp_path):
+    command = [sys.executable, "-m", "models.train", *arguments(tmp_path / "no", tmp_path / "out")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: no photos-*.parquet in")
+    assert done.stderr.count("\n") == 1
+
+
+def test_importing_models_imports_none_of_the_pipeline():
+    modules = sorted(
+        path.stem for path in (ROOT / "models").glob("*.py") if path.stem != "__init__"
+    )
+    script = f"import sys\nfor name in {modules}: __import__('models.' + name)\n"
+    script += f"print([name for name in {FORBIDDEN} if name in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"

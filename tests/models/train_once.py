@@ -1,0 +1,26 @@
+"""`python -m tests.models.train_once ARCHITECTURE STATE_DIR OUT`: one tiny run, to be killed."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import torch
+
+from models.checkpoint import save_translator
+from models.engine import train
+from tests.models.helpers import domain, settings, variant
+
+
+def main(architecture: str, state_dir: str, out: str) -> None:
+    torch.set_num_threads(1)
+    data = domain("photos"), domain("anime"), (domain("photo val", 2), domain("anime val", 2))
+    plan = settings(budget_images=240, batch_size=4, state_every=16, log_every=12, precision="bf16")
+    result = train(variant(architecture), plan, *data, state_dir=state_dir)
+    save_translator(out, result.translator, result.key, result.images_seen)
+    result.history.to_csv(Path(out) / "history.csv", index=False)
+    (Path(out) / "resumed_from").write_text(str(result.resumed_from))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

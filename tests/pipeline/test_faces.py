@@ -1,0 +1,258 @@
+"""Faces are found where they were drawn; every picture and face ends in one counted outcome."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from pipeline import detect, faces, images, tables
+from pipeline.demo.anime import draw_page, page_size
+from pipeline.demo.attributes import booru_tags, sample_faces
+from pipeline.errors import StageError
+from pipeline.params import Align, Faces
+from pipeline.vocabulary import from_celeba, from_tags, nearest_colour
+
+ALIGN = Align(size=64, eye_distance=0.26, eye_line=0.5, max_border=0.35)
+SETTINGS = Faces(
+    detect_size=640,
+    pad=0.0,
+    min_likelihood=0.5,
+    min_eye_distance=8,
+    min_sharpness=20,
+    max_tilt=35,
+)
+REAL = Path(__file__).resolve().parents[2] / ".." / "shared" / "data" / "selfie2anime128"
+CROWD = 3  # faces on the second page
+
+
+def changed(**values) -> Faces:
+    return SETTINGS.model_copy(update=values)
+
+
+def raw_row(data: bytes, name: str, tags: str = "") -> dict:
+    return {
+        "id": hashlib.sha256(data).hexdigest(),
+        "image": {"bytes": data, "path": None},
+        **{column: f"{column}-{name}" for column in faces.PROVENANCE},
+        "tags": tags,
+    }
+
+
+def page(count: int, seed: int) -> tuple[np.ndarray, list, str]:
+    """A drawn page, where its faces are, and its tags."""
+    people = sample_faces(count, seed, "anime")
+    rgb, records = draw_page(people, *page_size(count, 60), seed)
+    return rgb, records, " ".join(booru_tags(people, seed))
+
+
+@pytest.fixture(scope="module")
+def raw() -> pd.DataFrame:
+    """One face with tags, a page with three, a picture without a face, and two broken files."""
+    single, _, tags = page(1, 3)
+    crowd, _, crowd_tags = page(CROWD, 5)
+    rng = np.random.default_rng(0)
+    sky = cv2.resize(rng.integers(100, 200, (4, 4, 3), np.uint8), (200, 200))
+    whole = tables.encode_jpeg(crowd)
+    return pd.DataFrame(
+        [
+            raw_row(tables.encode_png(single), "single", tags),
+            raw_row(whole, "crowd", crowd_tags),
+            raw_row(tables.encode_png(sky), "sky"),
+            raw_row(whole[: len(whole) // 2], "truncated"),
+            raw_row(b"<html>not found</html>", "html"),
+        ]
+    )
+
+
+@pytest.fixture(scope="module")
+def found(raw: pd.DataFrame) -> faces.FacesResult:
+    return faces.find_faces([raw], SETTINGS, ALIGN, workers=1)
+
+
+def test_every_picture_and_face_is_counted(found: faces.FacesResult) -> None:
+    counts = found.counts
+    assert counts["pictures"] == 5
+    assert counts["unreadable"] == 2 and counts["no_face"] == 1 and counts["with_faces"] == 2
+    assert counts["detected"] == 1 + CROWD
+    assert counts["kept"] == len(found.frame) == 1 + CROWD - counts["border"]
+    assert sorted(found.unreadable["url"]) == ["url-html", "url-truncated"]
+    assert found.unreadable["reason"].str.len().gt(5).all()
+    assert set(found.rejected["reason"]) <= {"no_face", "border"}
+
+
+def test_eyes_are_found_where_they_were_drawn(found: faces.FacesResult) -> None:
+    _, records, _ = page(CROWD, 5)
+    rows = found.frame[found.frame["url"] == "url-crowd"]
+    assert len(rows) >= 2
+    for row in rows.to_dict("records"):
+        record = min(records, key=lambda r: abs(r["left_eye_x"] - row["left_x"]))
+        for side in ("left", "right"):
+            off = (
+                row[f"{side}_x"] - record[f"{side}_eye_x"],
+                row[f"{side}_y"] - record[f"{side}_eye_y"],
+            )
+            assert np.hypot(*off) < 0.25 * row["eye_distance"]
+        assert row["left_x"] < row["right_x"]
+    assert rows["page_faces"].eq(CROWD).all()
+
+
+def test_tags_are_believed_only_where_one_face_can_be_meant(found: faces.FacesResult) -> None:
+    person = sample_faces(1, 3, "anime")[0]
+    single = found.frame[found.frame["url"] == "url-single"].iloc[0]
+    assert (single["hair"], single["hair_from"]) == (person.hair_colour, "tag")
+    assert single["gender"] == person.gender
+    crowd = found.frame[found.frame["url"] == "url-crowd"]
+    assert crowd["hair_from"].eq("measured").all() and crowd["smile"].eq("unknown").all()
+
+
+def test_ids_are_of_the_pixels_and_images_have_the_size(found: faces.FacesResult) -> None:
+    for row in found.frame.to_dict("records"):
+        rgb = tables.decode(row["image"]["bytes"])
+        assert rgb.shape == (64, 64, 3)
+        assert row["id"] == hashlib.sha256(rgb.tobytes()).hexdigest()
+
+
+def test_worker_count_and_batches_change_nothing(raw, found: faces.FacesResult) -> None:
+    batches = [raw.iloc[[4, 0]], raw.iloc[[1]], raw.iloc[[2, 3]]]
+    again = faces.find_faces(batches, SETTINGS, ALIGN, workers=2)
+    pd.testing.assert_frame_equal(again.frame, found.frame)
+    assert again.counts == found.counts
+
+
+@pytest.mark.parametrize(
+    ("reason", "settings"),
+    [
+        ("small", {"min_eye_distance": 500}),
+        ("blurred", {"min_sharpness": 1e6}),
+        ("tilted", {"max_tilt": 0.001}),
+    ],
+)
+def test_gates_count_what_they_stop_and_nothing_left_is_an_error(raw, reason, settings) -> None:
+    with pytest.raises(StageError, match=rf"no face is left of 1 pictures \(1 {reason}\)"):
+        faces.find_faces([raw.iloc[[0]]], changed(**settings), ALIGN, workers=1)
+
+
+def test_unlikely_faces_are_stopped(raw, monkeypatch: pytest.MonkeyPatch) -> None:
+    def doubtful(*arguments) -> list[detect.Detection]:
+        return [replace(face, likelihood=0.49) for face in detect.detect(*arguments)]
+
+    monkeypatch.setattr(faces, "detect", doubtful)
+    with pytest.raises(StageError, match=r"\(1 unlikely\)"):
+        faces.find_faces([raw.iloc[[0]]], SETTINGS, ALIGN, workers=1)
+
+
+def test_border_gate(raw: pd.DataFrame) -> None:
+    strict = ALIGN.model_copy(update={"max_border": 0.0, "eye_distance": 0.1})
+    with pytest.raises(StageError, match="1 border"):
+        faces.find_faces([raw.iloc[[0]]], SETTINGS, strict, workers=1)
+
+
+def test_close_up_is_found_at_a_smaller_look() -> None:
+    rgb, _, _ = page(1, 3)
+    close = cv2.resize(rgb, None, fx=4, fy=4, interpolation=cv2.INTER_CUBIC)
+    assert len(detect.detect(close, 2000, 0.0)) == 1
+
+
+def test_tight_crop_needs_the_grey_border() -> None:
+    rgb, records, _ = page(1, 5)
+    x, y, width, height = (round(records[0][key]) for key in ("x", "y", "width", "height"))
+    tight = np.ascontiguousarray(rgb[max(y, 0) : y + height, max(x, 0) : x + width])
+    assert not detect.detect(tight, 640, 0.0)
+    found = detect.detect(tight, 640, 0.25)
+    assert len(found) == 1
+    left = found[0].eyes[0] + (max(x, 0), max(y, 0))
+    true = (records[0]["left_eye_x"], records[0]["left_eye_y"])
+    assert np.linalg.norm(left - true) < 0.25 * found[0].eye_distance
+
+
+def test_blind_detector_is_told_before_any_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    detect.check_detector(640)
+    monkeypatch.setattr(detect.animeface, "detect", lambda image: [])
+    with pytest.raises(StageError, match="pillow<12"):
+        detect.check_detector(640)
+
+
+def test_transparent_pictures_are_read_on_white_and_upright() -> None:
+    rgba = np.zeros((4, 6, 4), np.uint8)
+    rgba[:, :3] = (0, 0, 255, 255)  # BGRA: red on the left half, nothing on the right
+    rgb = images.read_rgb(cv2.imencode(".png", rgba)[1].tobytes())
+    assert rgb.shape == (4, 6, 3)
+    assert rgb[0, 0].tolist() == [255, 0, 0] and rgb[0, 5].tolist() == [255, 255, 255]
+
+
+def test_a_picture_that_unpacks_to_too_much_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "MAX_PIXELS", 100)
+    with pytest.raises(StageError, match="20×20 pixels are too many"):
+        images.read_rgb(tables.encode_png(np.zeros((20, 20, 3), np.uint8)))
+
+
+@pytest.mark.parametrize(
+    ("tags", "expected"),
+    [
+        ("1girl solo silver_hair aqua_eyes smile", ("grey", "blue", "yes", "no", "female")),
+        ("1boy black_hair glasses", ("black", "unknown", "no", "yes", "male")),
+        ("blonde_hair blue_hair", ("unknown", "unknown", "unknown", "unknown", "unknown")),
+        ("", ("unknown",) * 5),
+    ],
+)
+def test_attributes_from_tags(tags: str, expected: tuple[str, ...]) -> None:
+    assert tuple(from_tags(tags).values()) == expected
+
+
+def test_attributes_from_celeba_labels() -> None:
+    names = ["Black_Hair", "Brown_Hair", "Blond_Hair", "Gray_Hair", "Smiling", "Eyeglasses", "Male"]
+    labels = dict.fromkeys(names, False) | {"Blond_Hair": True, "Eyeglasses": True}
+    assert list(from_celeba(labels).values()) == ["blonde", "unknown", "no", "yes", "female"]
+    both = from_celeba(labels | {"Black_Hair": True, "Male": True})
+    assert both["hair"] == "unknown" and both["gender"] == "male"
+
+
+@pytest.mark.parametrize(
+    ("rgb", "name"),
+    [((20, 20, 25), "black"), ((240, 210, 120), "blonde"), ((120, 70, 45), "brown")]
+    + [((190, 190, 195), "grey"), ((200, 40, 40), "red"), ((60, 90, 200), "blue")]
+    + [((90, 180, 90), "green"), ((250, 160, 190), "pink"), ((130, 70, 170), "purple")],
+)
+def test_plain_hair_colours_get_their_names(rgb: tuple[int, int, int], name: str) -> None:
+    assert nearest_colour("hair", np.array(rgb)) == name
+
+
+def test_main_writes_faces_lists_and_sheets(raw, tmp_path, monkeypatch, fake_run) -> None:
+    monkeypatch.chdir(tmp_path)
+    tables.write_frame(faces.RAW, "raw", raw)
+    tables.write_file(faces.RAW / "failures.parquet", pd.DataFrame({"url": ["x"]}))
+    content = {
+        "compute": {"workers": 1},
+        "align": ALIGN.model_dump(),
+        "faces": SETTINGS.model_dump(),
+    }
+    Path("params.yaml").write_text(yaml.safe_dump(content))
+    faces.main()
+    assert len(tables.read_frame(faces.OUT)) == fake_run.logged["kept"] >= 3
+    assert len(pd.read_csv(faces.OUT / "unreadable.csv")) == 2
+    assert {path.name for path in faces.SHEETS.iterdir()} == {
+        "kept.png",
+        "rejected.png",
+        "measures.png",
+    }
+    first = {path: path.read_bytes() for path in Path().rglob("*.p*") if path.is_file()}
+    faces.main()
+    assert first == {path: path.read_bytes() for path in first}
+
+
+def test_real_anime_faces() -> None:
+    if not REAL.is_dir():
+        pytest.skip(f"no real anime faces at {REAL}")
+    with zipfile.ZipFile(REAL / "trainB.zip") as archive:
+        names = sorted(name for name in archive.namelist() if name.endswith(".jpg"))[:16]
+        rows = pd.DataFrame([raw_row(archive.read(name), name) for name in names])
+    result = faces.find_faces([rows], changed(pad=0.1), ALIGN, workers=1)
+    assert result.counts["with_faces"] >= 15 and result.counts["kept"] >= 9

@@ -1,0 +1,138 @@
+"""Nothing that belongs together is parted, and added data moves nothing."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from pipeline import hashes, split, tables
+from pipeline.errors import StageError
+from pipeline.params import Split
+from pipeline.vocabulary import ATTRIBUTES
+
+SETTINGS = Split(val=0.2, test=0.2, seed=3, near_bits=40)
+
+
+def noise(seed: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return cv2.resize(rng.integers(0, 256, (8, 8, 3), np.uint8), (32, 32))
+
+
+def row(rgb: np.ndarray, number: int, **values) -> dict:
+    return {
+        "id": hashlib.sha256(rgb.tobytes()).hexdigest(),
+        "image": {"bytes": tables.encode_png(rgb), "path": None},
+        **dict.fromkeys(ATTRIBUTES, "unknown"),
+        **{"file": f"{number:06d}.jpg", "identity": number // 2},
+        **{"source": "a", "url": f"u{number}", "post_id": str(number // 3), "raw_id": str(number)},
+        **dict.fromkeys(["box_x", "box_y", "box_w", "box_h"], 1.0),
+        **dict.fromkeys(["left_x", "left_y", "right_x", "right_y"], 1.0),
+        "cluster": str(number),
+    } | values
+
+
+def rows(count: int, start: int = 0) -> pd.DataFrame:
+    return pd.DataFrame([row(noise(number), number) for number in range(start, start + count)])
+
+
+def sides(
+    table: pd.DataFrame, domain: str = "photos", settings: Split = SETTINGS
+) -> dict[str, str]:
+    parts = split.split_domain(table, domain, settings, workers=1)
+    return {key: name for name, part in parts.items() for key in part["id"]}
+
+
+@pytest.mark.parametrize(("domain", "key"), [("photos", ["identity"]), ("anime", ["post_id"])])
+def test_a_person_or_a_post_is_on_one_side(domain: str, key: list[str]) -> None:
+    parts = split.split_domain(rows(120), domain, SETTINGS, workers=1)
+    assert sum(map(len, parts.values())) == 120
+    owners = [set(part[key].itertuples(index=False, name=None)) for part in parts.values()]
+    assert not owners[0] & owners[1] and not owners[0] & owners[2] and not owners[1] & owners[2]
+
+
+def test_no_near_duplicate_straddles_by_brute_force() -> None:
+    table = rows(90)
+    copies = []
+    for number in range(0, 90, 3):
+        blurred = cv2.GaussianBlur(noise(number), (0, 0), 0.5)
+        turned = np.ascontiguousarray(blurred[:, ::-1]) if number % 2 else blurred
+        copies.append(row(turned, 1000 + 2 * number))
+    table = pd.concat([table, pd.DataFrame(copies)], ignore_index=True)
+    side = sides(table)
+    bits = hashes.sign(list(table["image"]), 1, "test").bits
+    names = table["id"].map(side).to_numpy()
+    close, turns = 0, [(0, 0), (0, 1), (1, 0)]
+    for one in range(len(table)):
+        for other in range(one + 1, len(table)):
+            distance = min((bits[one, a] ^ bits[other, b]).sum() for a, b in turns)
+            if distance <= SETTINGS.near_bits:
+                close += 1
+                assert names[one] == names[other]
+    assert close >= 30
+
+
+def test_links_reach_across_people_and_copies() -> None:
+    table = rows(4)  # identities 0, 0, 1, 1
+    assert split.groups(table, ["identity"], np.zeros((0, 2), int)) == ["0", "0", "1", "1"]
+    assert split.groups(table, ["identity"], np.array([(1, 3)])) == ["0"] * 4
+
+
+def test_added_data_moves_nothing() -> None:
+    before = sides(rows(100))
+    after = sides(pd.concat([rows(100), rows(200, start=100)], ignore_index=True).sample(frac=1))
+    assert len(after) == 300
+    assert {key: after[key] for key in before} == before
+
+
+def test_order_and_seed() -> None:
+    table = rows(100)
+    assert sides(table) == sides(table[::-1])
+    assert sides(table) != sides(table, settings=SETTINGS.model_copy(update={"seed": 4}))
+
+
+def test_shares_are_those_asked_for() -> None:
+    names = [split.assign(str(key), SETTINGS) for key in range(20000)]
+    for name, share in (("train", 0.6), ("val", 0.2), ("test", 0.2)):
+        assert names.count(name) / len(names) == pytest.approx(share, abs=0.01)
+
+
+def test_a_sample_is_deterministic_and_a_larger_one_contains_it() -> None:
+    small = sides(rows(100), settings=SETTINGS.model_copy(update={"max_per_domain": 60}))
+    large = sides(rows(100)[::-1], settings=SETTINGS.model_copy(update={"max_per_domain": 80}))
+    assert len(small) == 60 and len(large) == 80 and set(small) < set(large)
+
+
+@pytest.mark.parametrize(
+    ("domain", "advice"), [("photos", "celeba.limit"), ("anime", "demo.faces")]
+)
+def test_too_few_faces_is_told_with_what_to_change(domain: str, advice: str) -> None:
+    with pytest.raises(StageError) as error:
+        sides(rows(4), domain)
+    message = str(error.value)
+    assert f"of 4 {domain} images fall to" in message and advice in message
+    assert "\n" not in message
+
+
+def test_main_writes_three_splits_of_both_domains(tmp_path, monkeypatch, fake_run) -> None:
+    monkeypatch.chdir(tmp_path)
+    tables.write_frame(split.PHOTOS, "photos", rows(60))
+    tables.write_frame(split.ANIME, "anime", rows(90, start=500))
+    tables.write_file(split.ANIME / "dropped.parquet", pd.DataFrame({"id": ["x"]}))
+    content = {"compute": {"workers": 1}, "split": SETTINGS.model_dump()}
+    Path("params.yaml").write_text(yaml.safe_dump(content))
+    split.main()
+    sizes = {"photos": 60, "anime": 90}
+    for domain, size in sizes.items():
+        parts = [
+            tables.read_frame(split.OUT / name, name=domain) for name in ("train", "val", "test")
+        ]
+        assert sum(map(len, parts)) == size
+        assert {"id", "image", *ATTRIBUTES, *split.ORIGIN[domain]} <= set(parts[0].columns)
+        assert sum(fake_run.logged[domain][name] for name in split.SPLITS) == size
+    assert len(list(split.SHEETS.glob("*.png"))) == 4
