@@ -67,14 +67,13 @@ def intervals(
     for i, (name, value, low, high, control) in enumerate(rows):
         y = 36 + 24 * i
         ink = "var(--muted)" if control else COLOURS[0]
+        label = f"{value:.3g}, off the chart" if value > limit else f"{value:.3g}"
         marks += [
             _text(110, y + 4, name, anchor="end"),
             f'<line x1="{place(low):.1f}" x2="{place(high):.1f}" y1="{y}" y2="{y}" '
             f'stroke="{ink}" stroke-width="3" stroke-linecap="round"/>',
             f'<circle cx="{place(value):.1f}" cy="{y}" r="5" fill="{ink}"/>',
-            _text(
-                place(high) + 10, y + 4, f"{value:.3g}{', off the chart' if value > limit else ''}"
-            ),
+            _text(place(high) + 10, y + 4, label),
         ]
     description = "; ".join(f"{name} {value:.3g}" for name, value, *_ in rows)
     return _svg(width, height, f"{title}: {description}", marks)

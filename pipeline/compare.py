@@ -119,7 +119,7 @@ def main(show: Annotated[bool, typer.Option(help="Only print the result again.")
         "winner": {winner: metrics[winner]["test"]},
     }
     with tracking.stage_run("compare", params.plain(settings)) as run:
-        write_bytes(LEADERBOARD, board.to_csv(index=False, float_format="%.6g").encode())
+        write_bytes(LEADERBOARD, board.to_csv(index=False, float_format="%.6f").encode())
         write_bytes(PAGE, report.page(board, result, settings.direction).encode())
         stage.write_json(RESULT, result)
         run.metrics(result)

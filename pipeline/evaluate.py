@@ -103,8 +103,8 @@ def evaluate_direction(
     estimates = judge.kids(target.images, images)
     block: dict[str, Any] = {name: estimate.as_dict() for name, estimate in estimates.items()}
     block["agreement"] = judge.agreement(source, fake, target, direction)
-    if truth is not None:
-        known = with_truth(source, truth)
+    known = with_truth(source, truth) if truth is not None else None
+    if known:
         translated = translator.translate(known.images, direction)
         block["agreement_with_truth"] = judge.agreement(known, translated, target, direction)
     block["cycle_l1"] = l1(source.images, back)

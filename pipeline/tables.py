@@ -91,7 +91,8 @@ def write_frame(folder: Path, name: str, frame: pd.DataFrame, shard_mb: int = 25
         pa.field(column, IMAGE if column == "image" else pa.array(frame[column]).type)
         for column in frame.columns
     ]
-    return write_shards(folder, name, frame.to_dict("records"), pa.schema(fields), shard_mb)
+    rows = [dict(zip(frame.columns, row, strict=True)) for row in frame.itertuples(index=False)]
+    return write_shards(folder, name, rows, pa.schema(fields), shard_mb)
 
 
 def read_frame(path: Path, columns: Sequence[str] | None = None, name: str = "*") -> pd.DataFrame:

@@ -41,7 +41,7 @@ class StageRun:
     def __init__(self, run_id: str) -> None:
         self.run_id = run_id
 
-    def metrics(self, values: Mapping[str, float]) -> None:
+    def metrics(self, values: Mapping[str, Any]) -> None:
         """Log numbers; nested mappings get dotted names, anything that is no number is skipped."""
         numbers = {
             name: float(value)
@@ -140,11 +140,12 @@ def _open_store() -> None:
 
 
 def _run_with_key(key: str) -> Run | None:
-    runs = mlflow.MlflowClient().search_runs(
-        [mlflow.get_experiment_by_name(EXPERIMENT).experiment_id],
+    runs: list[Run] = mlflow.search_runs(
+        experiment_names=[EXPERIMENT],
         filter_string=f"tags.key = '{key}'",
         order_by=["attributes.start_time DESC"],
         max_results=1,
+        output_format="list",
     )
     return runs[0] if runs else None
 

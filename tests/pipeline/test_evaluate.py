@@ -128,6 +128,9 @@ def test_truth_replaces_tags_where_it_is_known(judge, held):
     agreement = result["photos2anime"]["agreement_with_truth"]["hair"]["translated"]
     assert agreement["value"] < 0.05 and agreement["n"] == 40
     assert "agreement_with_truth" not in result["anime2photos"]
+    nobody = known.rename(index=lambda name: f"not {name}")
+    result = evaluate.evaluate(PERFECT, FLAT, judge, held, {"photos": nobody})["val"]
+    assert "agreement_with_truth" not in result["photos2anime"]
 
 
 def test_too_few_held_out_images_end_in_one_line(judge, held):
