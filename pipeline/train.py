@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 from torch import Tensor
-from torchvision.io import write_png
+from torchvision.transforms.v2.functional import to_pil_image
 
 from models.checkpoint import save_translator
 from models.data import Domain, load_domain
@@ -37,7 +37,7 @@ class Recorder:
         """One sheet, named by the images seen so that the folder sorts by time."""
         self.samples.mkdir(parents=True, exist_ok=True)
         path = self.samples / f"{images:08d}.png"
-        write_png(sheet, str(path))
+        to_pil_image(sheet).save(path)
         self.run.artifact(path, "samples")
 
 
