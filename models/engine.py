@@ -138,7 +138,8 @@ def train(
                 with autocast(device, precision):
                     judged = discriminator_terms(step, fakes)
                 loss = torch.stack(list(judged.values())).sum()
-                update(optimizers["discriminator"], loss, discriminator_weights, lr)
+                rate = lr * variant.discriminator_rate
+                update(optimizers["discriminator"], loss, discriminator_weights, rate)
                 terms |= judged
 
             seen += batch

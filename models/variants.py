@@ -36,6 +36,9 @@ class Variant:
     residual: bool = False  # cyclegan only: draw the change to the image, not a new one
     discriminator_channels: int = 64
     discriminator_layers: int = 3
+    # Learning rate of the discriminators as a multiple of the generators' (two time scales: Heusel
+    # et al., 2017). Below 1 a short run paints shapes before it paints noise.
+    discriminator_rate: float = 1.0
     losses: Mapping[str, float] = field(
         default_factory=lambda: {"adversarial": 1.0, "cycle": 10.0, "identity": 5.0}
     )
@@ -117,7 +120,7 @@ def _check(variant: Variant) -> None:
         _number(variant, key, getattr(variant, key), 1, whole=True)
     for key in ("blocks", "embedding"):
         _number(variant, key, getattr(variant, key), 0, whole=True)
-    for key in ("shift", "zoom", "return_noise"):
+    for key in ("discriminator_rate", "shift", "zoom", "return_noise"):
         _number(variant, key, getattr(variant, key), 0)
     for key in ("flip", "residual"):
         if not isinstance(getattr(variant, key), bool):

@@ -15,7 +15,8 @@ from torchvision.transforms.v2.functional import to_pil_image
 
 from models.checkpoint import save_translator
 from models.data import Domain, load_domain
-from models.engine import TrainResult, TrainSettings, train, training_key
+from models.engine import TrainResult, train
+from models.settings import TrainSettings, training_key
 from models.state import clear_state, state_path
 from models.variants import Variant, variant_from_dict
 from pipeline import params, stage, tables, tracking

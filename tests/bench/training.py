@@ -9,7 +9,8 @@ import pandas as pd
 import torch
 
 from models.data import Domain
-from models.engine import TrainSettings, train
+from models.engine import train
+from models.settings import TrainSettings
 from models.variants import BUILT_IN, Variant
 from pipeline.train import load_variant
 

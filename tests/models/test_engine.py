@@ -13,6 +13,7 @@ from models.engine import train
 from models.errors import ModelError
 from models.networks import TrainingNetworks
 from models.settings import training_key
+from models.variants import Variant
 from tests.models.helpers import domain, settings, variant
 
 PHOTOS, ANIME = domain("photos"), domain("anime")
@@ -33,6 +34,24 @@ class Recorder:
 
 def weights(result) -> dict[str, torch.Tensor]:
     return result.translator.network.state_dict()
+
+
+@pytest.fixture
+def made(monkeypatch) -> list[TrainingNetworks]:
+    """The networks that a run makes, to look into afterwards."""
+    networks: list[TrainingNetworks] = []
+    init = TrainingNetworks.__init__
+    monkeypatch.setattr(
+        TrainingNetworks, "__init__", lambda self, *a: (init(self, *a), networks.append(self))[0]
+    )
+    return networks
+
+
+def assert_only_generators_moved(networks: TrainingNetworks, spec: Variant) -> None:
+    torch.manual_seed(settings().seed)
+    start = TrainingNetworks(spec, 32).state_dict()
+    for name, value in networks.state_dict().items():
+        assert torch.equal(value, start[name]) == name.startswith("discriminators"), name
 
 
 @pytest.mark.parametrize("architecture", ["cyclegan", "xgan"])
@@ -96,19 +115,18 @@ def test_training_starts_from_the_untrained_translator():
         torch.testing.assert_close(trained[name], control[name], atol=1e-6, rtol=0)
 
 
-def test_generator_step_leaves_discriminators_alone(monkeypatch):
+def test_generator_step_leaves_discriminators_alone(made, monkeypatch):
     """With the discriminators' own loss switched off, their weights stay as they began."""
-    made: list[TrainingNetworks] = []
-    init = TrainingNetworks.__init__
-    monkeypatch.setattr(
-        TrainingNetworks, "__init__", lambda self, *a: (init(self, *a), made.append(self))[0]
-    )
     monkeypatch.setattr(losses, "lsgan_discriminator", lambda real, fake: 0 * real.mean())
     train(variant("cyclegan"), settings(budget_images=16), PHOTOS, ANIME, HELD_OUT)
-    torch.manual_seed(settings().seed)
-    start = TrainingNetworks(variant("cyclegan"), 32).state_dict()
-    for name, value in made[0].state_dict().items():
-        assert torch.equal(value, start[name]) == name.startswith("discriminators"), name
+    assert_only_generators_moved(made[0], variant("cyclegan"))
+
+
+def test_discriminator_rate_scales_the_step_of_discriminators_alone(made):
+    """At rate 0 they stay as they began, while the generators learn at the run's rate."""
+    spec = variant("cyclegan", discriminator_rate=0.0)
+    train(spec, settings(budget_images=16), PHOTOS, ANIME, HELD_OUT)
+    assert_only_generators_moved(made[0], spec)
 
 
 def test_variant_without_discriminators_trains():

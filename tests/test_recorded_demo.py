@@ -1,0 +1,52 @@
+"""The committed demo run (`reports/metrics`, by `make demo`) shows what the demo claims."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+VARIANTS = list(yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["variants"])
+
+
+def recorded(name: str) -> Any:
+    return json.loads((ROOT / "reports" / name).read_text(encoding="utf-8"))
+
+
+def test_the_record_is_the_one_that_the_lock_file_names() -> None:
+    stages = yaml.safe_load((ROOT / "dvc.lock").read_text(encoding="utf-8"))["stages"]
+    outs = {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", [])}
+    files = [path for path in outs if path.endswith(".json")]
+    assert len(files) >= 7 + len(VARIANTS)
+    for path in files:
+        content = (ROOT / path).read_bytes()
+        assert hashlib.md5(content).hexdigest() == outs[path], f"{path}: run `make demo`, commit it"
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_translation_beats_its_controls(variant: str, split: str) -> None:
+    block = recorded(f"metrics/{variant}.json")[split]["photos2anime"]
+    assert block["kid"]["high"] < block["untrained"]["value"]
+    assert block["kid"]["high"] < block["copy"]["value"]
+    assert block["floor"]["value"] < block["kid"]["low"], "closer than real to real: a wrong metric"
+    hair = block["agreement"]["hair"]
+    assert hair["translated"]["low"] > hair["shuffled"]["value"]
+    assert recorded("compare.json")["checks"][variant] == {
+        "beats_untrained": 1,
+        "beats_copy": 1,
+        "keeps_hair_better_than_shuffled": 1,
+    }
+
+
+def test_cleaning_leaves_enough_and_loses_no_post() -> None:
+    crawl, split = recorded("metrics/crawl.json"), recorded("metrics/split.json")
+    assert sum(crawl["outcomes"].values()) == crawl["posts"]
+    assert recorded("metrics/discover.json")["booru/dropped_rating"] == 1
+    for domain in ("anime", "photos"):
+        assert sum(split[domain][name] for name in ("train", "val", "test")) >= 1500
