@@ -23,6 +23,7 @@ from pipeline.errors import StageError
 
 LEADERBOARD = Path("reports/leaderboard.csv")
 RESULT = Path("reports/compare.json")
+SUMMARY = Path("reports/summary.json")
 PAGE = Path("reports/index.html")
 SHOWN = ["rank", "variant", "parameters", "kid", "kid_low", "kid_high", "hair", "hair_shuffled"]
 
@@ -33,11 +34,7 @@ def read_metrics(variants: list[str], folder: Path = stage.METRICS) -> dict[str,
     """Metrics by variant, in the order given. Raises StageError when a file is absent or broken."""
     metrics = {}
     for variant in variants:
-        path = folder / f"{variant}.json"
-        try:
-            metrics[variant] = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            raise StageError(f"{path} is missing or broken: dvc repro evaluate@{variant}") from None
+        metrics[variant] = _json(folder / f"{variant}.json", f"evaluate@{variant}")
     return metrics
 
 
@@ -123,11 +120,31 @@ def main(show: Annotated[bool, typer.Option(help="Only print the result again.")
         write_bytes(LEADERBOARD, board.to_csv(index=False, float_format="%.6f").encode())
         write_bytes(PAGE, report.page(board, result, settings.direction).encode())
         stage.write_json(RESULT, result)
+        stage.write_json(SUMMARY, overview(board, stage.METRICS))
         run.metrics(result)
         run.tag(winner=winner)
         run.artifact(LEADERBOARD)
         run.artifact(PAGE)
     print(summary(board))
+
+
+def overview(board: pd.DataFrame, folder: Path) -> dict[str, Any]:
+    """The few numbers worth a column in `dvc exp show`: data set sizes, and validation scores."""
+    kept = {"kid": "kid", "kid_high": "kid_high", "hair": "hair_kept", "smile": "smile_kept"}
+    scores = {
+        str(row["variant"]): {new: row[old] for old, new in kept.items() if old in row}
+        for row in board.to_dict("records")
+    }
+    split, dedupe = (_json(folder / f"{name}.json", name) for name in ("split", "dedupe"))
+    sizes = {domain: sum(split[domain][s] for s in ("train", "val", "test")) for domain in split}
+    return {**sizes, "duplicates_dropped": dedupe["dropped"], **scores}
+
+
+def _json(path: Path, stage_name: str) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise StageError(f"{path} is missing or broken: dvc repro {stage_name}") from None
 
 
 def summary(board: pd.DataFrame) -> str:

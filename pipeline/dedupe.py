@@ -193,7 +193,8 @@ def _draw_sheets(faces: pd.DataFrame, result: Deduped, settings: Dedupe) -> None
         for row in closest.head(64).to_dict("records"):
             cells += [face(row["first"]), face(row["second"])]
             captions.append(f"{'mirror ' * row['mirror']}{row['bits']} bits")
-            captions.append(f"{row['verdict']}\n{row['correlation']:.2f}")
+            judged = pd.notna(row["correlation"])
+            captions.append(row["verdict"] + (f"\n{row['correlation']:.2f}" if judged else ""))
         sheets.contact_sheet(SHEETS / f"{name}.png", cells, captions)
     limits = {"bits": settings.same_bits, "correlation": settings.same_correlation}
     values = {name: pairs[name].dropna().to_numpy() for name in limits}

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import yaml
+from dvc.repo import Repo
 from filelock import FileLock
 
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
@@ -85,23 +85,34 @@ def stage_run(
 ) -> Iterator[StageRun]:
     """Open the MLflow run of a stage and log params, inputs and tags into it.
 
-    ``inputs`` are paths that DVC tracks; each is logged as a data set whose digest is the md5 that
-    ``dvc.lock`` has. With ``resume_key`` the newest run that carries that key is gone on with, so
-    that an evaluation lands in the run of its training. The run is marked failed when the body
-    raises.
+    ``inputs`` are dependencies of the stage; each is logged as a data set whose digest is the md5
+    that ``dvc.lock`` has for it. With ``resume_key`` the newest run that carries that key is gone
+    on with, so that an evaluation lands in the run of its training. The run is marked failed when
+    the body raises.
     """
     _open_store()
-    run = _run_with_key(resume_key) if resume_key else None
+    values = flatten(params)
+    earlier = _run_with_key(resume_key) if resume_key else None
+    run = earlier if earlier and _fits(earlier, values) else None
     with mlflow.start_run(run_id=run.info.run_id if run else None, run_name=name) as active:
         mlflow.set_tags({**_common_tags(name, continued=run is not None), **(tags or {})})
         if resume_key:
             mlflow.set_tag("key", resume_key)
+        # A second evaluation of one training is a run of its own that has the training's params.
+        before = earlier.data.params if earlier else {}
         known = run.data.params if run else {}
-        new = {key: value for key, value in flatten(params).items() if key not in known}
+        new = {key: value for key, value in {**before, **values}.items() if key not in known}
         if new:
             mlflow.log_params(new)
         _log_inputs(active.info.run_id, inputs)
         yield StageRun(active.info.run_id)
+
+
+def _fits(run: Run, params: Mapping[str, Any]) -> bool:
+    """Whether ``run`` is of this experiment and no param of it would have to change."""
+    known = run.data.params
+    same = all(known.get(key, str(value)) == str(value) for key, value in params.items())
+    return same and run.data.tags.get("dvc_experiment") == _experiment()
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -115,17 +126,21 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def md5_of(path: Path, lock_file: Path = Path("dvc.lock")) -> str:
-    """The md5 that ``dvc.lock`` records for a path DVC tracks, or ``unversioned``."""
-    if not lock_file.is_file():
-        return "unversioned"
-    stages = (yaml.safe_load(lock_file.read_text(encoding="utf-8")) or {}).get("stages", {})
-    wanted = path.as_posix()
-    for entry in stages.values():
-        for item in [*entry.get("outs", []), *entry.get("deps", [])]:
-            if item["path"] == wanted:
-                return str(item.get("md5", "unversioned"))
-    return "unversioned"
+def md5s_of(paths: Sequence[Path]) -> dict[str, str]:
+    """Path → the md5 that ``dvc.lock`` will have for this dependency of the running stage.
+
+    ``unversioned`` when the stage was not started by DVC, or DVC does not watch the path.
+    """
+    name = os.environ.get("DVC_STAGE")
+    if not name or not paths:
+        return {path.as_posix(): "unversioned" for path in paths}
+    # DVC has just hashed these to decide that the stage must run, and remembers it.
+    dependencies = Repo(".").stage.load_one("dvc.yaml", name).deps
+    known = {item.def_path: item for item in dependencies}
+    return {
+        text: known[text].get_hash().value if text in known else "unversioned"
+        for text in (path.as_posix() for path in paths)
+    }
 
 
 def _open_store() -> None:
@@ -157,8 +172,13 @@ def _common_tags(name: str, continued: bool) -> dict[str, str]:
     if commit := _git_commit():
         tags["mlflow.source.git.commit"] = commit
         tags["git_commit"] = commit
-    tags["dvc_experiment"] = os.environ.get("DVC_EXP_NAME", "workspace")
+    tags["dvc_experiment"] = _experiment()
     return tags
+
+
+def _experiment() -> str:
+    """The name of the DVC experiment that runs, or ``workspace`` for a plain ``dvc repro``."""
+    return os.environ.get("DVC_EXP_NAME", "workspace")
 
 
 def _git_commit() -> str:
@@ -170,8 +190,8 @@ def _git_commit() -> str:
 
 def _log_inputs(run_id: str, inputs: Sequence[Path]) -> None:
     data_sets = [
-        DatasetInput(Dataset(path.as_posix(), md5_of(path)[:DIGEST], "dvc", path.as_posix()))
-        for path in inputs
+        DatasetInput(Dataset(path, md5[:DIGEST], "dvc", path))
+        for path, md5 in md5s_of(inputs).items()
     ]
     if data_sets:
         mlflow.MlflowClient().log_inputs(run_id, datasets=data_sets)

@@ -23,6 +23,7 @@ def test_the_record_is_the_one_that_the_lock_file_names() -> None:
     outs = {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", [])}
     files = [path for path in outs if path.endswith(".json")]
     assert len(files) >= 7 + len(VARIANTS)
+    assert "reports/summary.json" in files
     for path in files:
         content = (ROOT / path).read_bytes()
         assert hashlib.md5(content).hexdigest() == outs[path], f"{path}: run `make demo`, commit it"

@@ -150,7 +150,13 @@ def test_stage_writes_page_table_and_result(tmp_path, monkeypatch, fake_run, cap
     stage.METRICS.mkdir(parents=True)
     for name, kid in (("a", 2.0), ("b", 1.0)):
         (stage.METRICS / f"{name}.json").write_text(json.dumps(metrics(kid)))
+    sizes = {"train": 8, "val": 1, "test": 1}
+    (stage.METRICS / "split.json").write_text(json.dumps({"anime": sizes, "photos": sizes}))
+    (stage.METRICS / "dedupe.json").write_text(json.dumps({"dropped": 3}))
     compare.main()
+    overview = json.loads(compare.SUMMARY.read_text())
+    assert overview["anime"] == 10 and overview["duplicates_dropped"] == 3
+    assert overview["b"]["kid"] == 1.0
     result = json.loads(compare.RESULT.read_text())
     assert list(result["winner"]) == ["b"] and set(result["checks"]) == {"a", "b"}
     assert list(pd.read_csv(compare.LEADERBOARD)["variant"]) == ["b", "a"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
 from pathlib import Path
 
@@ -11,7 +13,9 @@ import pytest
 
 from pipeline import tracking
 
-MD5 = "0123456789abcdef0123456789abcdef.dir"
+# What DVC records for a folder with one file: the md5 of its listing.
+LISTING = [{"md5": hashlib.md5(b"images").hexdigest(), "relpath": "shard"}]
+MD5 = hashlib.md5(json.dumps(LISTING).encode()).hexdigest() + ".dir"
 
 
 @pytest.fixture(scope="module")
@@ -35,14 +39,26 @@ def project(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) 
     return root
 
 
+def make_stage(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A DVC project whose stage ``faces`` watches ``data/raw``, as if DVC were running it."""
+    (project / "data/raw").mkdir(parents=True)
+    (project / "data/raw/shard").write_bytes(b"images")
+    (project / "dvc.yaml").write_text(
+        "stages: {faces: {cmd: x, deps: [data/raw]}}", encoding="utf-8"
+    )
+    (project / ".dvc").mkdir()
+    (project / ".dvc/config").write_text("[core]\n    no_scm = true\n", encoding="utf-8")
+    monkeypatch.setenv("DVC_STAGE", "faces")
+
+
 def runs() -> list[mlflow.entities.Run]:
     return mlflow.search_runs(experiment_names=[tracking.EXPERIMENT], output_format="list")
 
 
-def test_run_holds_params_inputs_metrics_and_artifacts(project: Path) -> None:
-    (project / "dvc.lock").write_text(
-        f"stages: {{crawl: {{cmd: x, outs: [{{path: data/raw, md5: {MD5}}}]}}}}", encoding="utf-8"
-    )
+def test_run_holds_params_inputs_metrics_and_artifacts(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_stage(project, monkeypatch)
     (project / "sheet.png").write_bytes(b"png")
     with tracking.stage_run(
         "faces", {"faces": {"size": 64}}, inputs=[Path("data/raw"), Path("other")]
@@ -70,6 +86,23 @@ def test_evaluation_lands_in_the_run_of_its_training(project: Path) -> None:
     assert logged.data.metrics == {"loss": 1, "kid": 2}
     assert logged.data.params == {"train.lr": "1", "evaluate.n": "2"}
     assert logged.data.tags["stage"] == "train"
+
+
+def test_evaluating_anew_leaves_the_first_evaluation_alone(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with tracking.stage_run("train@x", {"lr": 1, "evaluate": {"n": 2}}, resume_key="abc") as run:
+        run.metrics({"kid": 1})
+    with tracking.stage_run("train@x", {"evaluate": {"n": 3}}, resume_key="abc") as run:
+        run.metrics({"kid": 2})
+    monkeypatch.setenv("DVC_EXP_NAME", "other")
+    with tracking.stage_run("train@x", {"evaluate": {"n": 3}}, resume_key="abc") as run:
+        run.metrics({"kid": 3})
+    logged = sorted(runs(), key=lambda run: run.data.metrics["kid"])
+    assert [run.data.metrics["kid"] for run in logged] == [1, 2, 3]
+    assert [run.data.params["evaluate.n"] for run in logged] == ["2", "3", "3"]
+    assert {run.data.params["lr"] for run in logged} == {"1"}
+    assert [run.data.tags["dvc_experiment"] for run in logged] == ["workspace"] * 2 + ["other"]
 
 
 def test_a_raising_stage_is_marked_failed(project: Path) -> None:
