@@ -6,6 +6,7 @@ and looked at smaller still where nothing was found: a close-up is too large for
 
 from __future__ import annotations
 
+import ctypes
 from dataclasses import dataclass
 
 import animeface
@@ -20,6 +21,9 @@ from pipeline.errors import StageError
 MIN_LOOK = 96  # pixels: a smaller picture than this holds no face it could find
 GREY = (128, 128, 128)
 IRIS = 0.12  # radius that holds little but the iris, as a fraction of the eyes' distance
+# animeface clusters a face's colours from random starts that it seeds by the clock; seeded by us,
+# the same picture always gets the same colours.
+_LIBRARY = ctypes.CDLL(animeface._nvxs.__file__)
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,7 @@ def _look(rgb: np.ndarray, scale: float, pad: float) -> list[Detection]:
         small, border, border, border, border, cv2.BORDER_CONSTANT, value=GREY
     )
     scales = np.array(size) / rgb.shape[1::-1]
+    _LIBRARY.nv_srand(0)
     found = animeface.detect(Image.fromarray(small))
     faces = [_detection(face, border, scales, rgb) for face in found]
     return [face for face in faces if face.eye_distance > 0]

@@ -256,3 +256,14 @@ def test_real_anime_faces() -> None:
         rows = pd.DataFrame([raw_row(archive.read(name), name) for name in names])
     result = faces.find_faces([rows], changed(pad=0.1), ALIGN, workers=1)
     assert result.counts["with_faces"] >= 15 and result.counts["kept"] >= 9
+
+
+def test_the_same_picture_always_has_the_same_colours() -> None:
+    """animeface alone clusters colours from starts seeded by the clock."""
+    width, height = page_size(3, 100)
+    page, _ = draw_page(sample_faces(3, 5, "anime"), width, height, 0)
+    looks = [detect.detect(page, 640, 0.0) for _ in range(3)]
+    assert len(looks[0]) == 3
+    for other in looks[1:]:
+        for one, same in zip(looks[0], other, strict=True):
+            assert np.array_equal(one.hair, same.hair) and np.array_equal(one.iris, same.iris)
