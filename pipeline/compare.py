@@ -115,8 +115,7 @@ def main(show: Annotated[bool, typer.Option(help="Only print the result again.")
         "checks": {variant: checks(row) for variant, row in board.set_index("variant").iterrows()},
         "winner": {winner: metrics[winner]["test"]},
     }
-    judged = [stage.METRICS / f"{variant}.json" for variant in variants]
-    with tracking.stage_run("compare", params.plain(settings), inputs=judged) as run:
+    with tracking.stage_run("compare", params.plain(settings), inputs=[stage.METRICS]) as run:
         write_bytes(LEADERBOARD, board.to_csv(index=False, float_format="%.6f").encode())
         write_bytes(PAGE, report.page(board, result, settings.direction).encode())
         stage.write_json(RESULT, result)
