@@ -29,7 +29,7 @@ class Compute(Section):
     """Where work runs."""
 
     workers: int = Field(0, ge=0)  # processes for the data stages; 0: one per core
-    backend: Literal["loky", "threading", "dask"] = "loky"
+    backend: Literal["loky", "threading"] = "loky"
     device: str = "auto"  # auto, cpu, cuda, cuda:1 …
     threads: int = Field(0, ge=0)  # of PyTorch on the CPU; 0: its own choice
 
