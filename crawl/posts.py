@@ -25,23 +25,26 @@ class Post:
     licence: str = ""
     source_link: str = ""  # where the site says that it has the image from
     created_at: datetime | None = None  # aware
+    batch: int = 0  # which shard it goes to: its place in the listing of its source, in steps
 
 
 DTYPES = {field.name: "str" for field in fields(Post)} | {
     "width": "Int32",
     "height": "Int32",
     "created_at": "datetime64[us, UTC]",
+    "batch": "int32",
 }
+_ORDER = ["batch", "source", "post_id"]  # of the table: sources in turns, so hosts share the work
 _CHUNK = 1000  # rows turned into Posts at once, so that a long table is never held twice
 
 
 def posts_frame(posts: Iterable[Post]) -> pd.DataFrame:
-    """Table of ``posts``: columns and dtypes of ``DTYPES``, sorted by (source, post_id)."""
+    """Table of ``posts``: columns and dtypes of ``DTYPES``, sorted by (batch, source, post_id)."""
     rows = [astuple(post) for post in posts]
     frame = pd.DataFrame(rows, columns=list(DTYPES), dtype=object)
     frame["created_at"] = pd.to_datetime(frame["created_at"], utc=True)
     frame = frame.astype(DTYPES)
-    return frame.sort_values(["source", "post_id"], kind="stable", ignore_index=True)
+    return frame.sort_values(_ORDER, kind="stable", ignore_index=True)
 
 
 def iterate_posts(frame: pd.DataFrame) -> Iterator[Post]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
 
 from crawl.errors import CrawlError
+from crawl.exclude import Exclusions
 from crawl.posts import Post, posts_frame
 from crawl.session import Session
 from crawl.sources import archive, danbooru, gallery  # noqa: F401 - importing them registers them
@@ -16,13 +16,13 @@ from crawl.sources.base import parse_source
 
 
 def discover(
-    sources: list[dict[str, Any]], session: Session, exclude_tags: Iterable[str] = ()
+    sources: list[dict[str, Any]], session: Session, exclude: Exclusions | None = None
 ) -> tuple[pd.DataFrame, dict[str, int]]:
     """Asks each declared source for its posts.
 
     :param sources: declarations, e.g. ``{"name": "booru", "type": "danbooru", "url": …}``.
     :param session: how the web is asked.
-    :param exclude_tags: posts with any of these tags are dropped.
+    :param exclude: posts that are dropped.
     :returns: the table of posts (see ``posts_frame``) and, as ``<source>/<verdict>``, how many
         posts were listed or dropped and why. The same answers give the same table.
 
@@ -33,11 +33,10 @@ def discover(
     for name, times in names.items():
         if times > 1:
             raise CrawlError(f"{times} sources are called '{name}': give each its own name")
-    unwanted = frozenset(exclude_tags)
     posts: list[Post] = []
     counts: dict[str, int] = {}
     for source in declared:
-        listed, verdicts = source.discover(session, unwanted)
+        listed, verdicts = source.discover(session, exclude)
         posts += listed
         counts |= {f"{source.name}/{verdict}": n for verdict, n in sorted(verdicts.items())}
     return posts_frame(posts), counts

@@ -9,7 +9,7 @@ import difflib
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from datetime import date
 from pathlib import PurePosixPath
 from typing import Annotated, Any, ClassVar, TypeVar
@@ -19,12 +19,15 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from crawl.archives import SCHEME
 from crawl.errors import CrawlError, SourceError
+from crawl.exclude import Exclusions
 from crawl.outcomes import FetchError
 from crawl.posts import Post
 from crawl.session import Page, Session
 from crawl.urls import web_host
 
 SAFE_RATING = "general"  # every site's word for it (g, safe, …) is translated to this one
+BATCH = 100  # posts of one source that share a shard; with limits that are multiples of it, a
+# larger limit adds shards and changes none
 _NOT_IMAGES = frozenset({".mp4", ".webm", ".zip", ".swf", ".avi", ".mov"})
 
 SOURCES: dict[str, type[Source]] = {}
@@ -39,7 +42,7 @@ class Source(ABC):
     posts; ``licence``: stated for every post of the source.
     """
 
-    name: Annotated[str, Field(min_length=1)]
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]  # part of file names
     limit: Annotated[int, Field(gt=0)] | None = None
     snapshot: date | None = None
     licence: str = ""
@@ -59,28 +62,42 @@ class Source(ABC):
         """
 
     def discover(
-        self, session: Session, exclude_tags: frozenset[str] = frozenset()
+        self, session: Session, exclude: Exclusions | None = None
     ) -> tuple[list[Post], Counter[str]]:
-        """The posts to list, at most ``limit``, and how many candidates met which verdict."""
-        listed: dict[str, Post] = {}
+        """The posts to list, at most ``limit``, and how many candidates met which verdict.
+
+        An excluded post keeps its place: it counts towards ``limit``, and no other post moves to
+        another batch for it.
+        """
+        exclude = exclude or Exclusions()
+        listed: list[Post] = []
         verdicts: Counter[str] = Counter(listed=0)
+        seen: set[str] = set()
+        places = 0
         for post in self.candidates(session):
-            verdict = "repeated" if post.post_id in listed else self._verdict(post, exclude_tags)
+            verdict = "repeated" if post.post_id in seen else self._verdict(post)
+            seen.add(post.post_id)
+            if verdict == "listed":
+                batch, places = places // BATCH, places + 1
+                verdict = self._exclusion(post, exclude) or verdict
             verdicts[verdict] += 1
             if verdict == "listed":
-                listed[post.post_id] = post
-            if len(listed) == self.limit:
+                listed.append(replace(post, batch=batch))
+            if places == self.limit:
                 break
-        return list(listed.values()), verdicts
+        return listed, verdicts
 
-    def _verdict(self, post: Post, exclude_tags: frozenset[str]) -> str:
+    def _exclusion(self, post: Post, exclude: Exclusions) -> str:
+        if exclude.names(post.url, post.md5, f"{self.name}/{post.post_id}"):
+            return "dropped_excluded"
+        return "dropped_tags" if exclude.tagged(post.tags) else ""
+
+    def _verdict(self, post: Post) -> str:
         # No switch turns this off: only general-audience images are ever listed.
         if self.has_ratings and post.rating != SAFE_RATING:
             return "dropped_rating" if post.rating else "dropped_unrated"
         if self.snapshot and post.created_at and post.created_at.date() > self.snapshot:
             return "dropped_after_snapshot"
-        if exclude_tags.intersection(post.tags.split()):
-            return "dropped_tags"
         if not post.url:
             return "dropped_no_image"
         # A site must not be able to make the crawler read local files.

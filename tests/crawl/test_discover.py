@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from crawl.errors import CrawlError, SourceError
+from crawl.exclude import Exclusions
 from crawl.posts import DTYPES, Post, iterate_posts, posts_frame
 from crawl.sources import discover
 from crawl.sources.base import parse_source
@@ -101,7 +102,7 @@ def test_only_general_ratings_and_usable_images_are_listed(
         booru_row(9, tag_string="comic 1girl"),
         booru_row(10, file_url="http://user@/10.png"),
     ]
-    frame, counts = discover([BOORU], connect(quick()), exclude_tags=["comic"])
+    frame, counts = discover([BOORU], connect(quick()), Exclusions(tags=["comic"]))
     assert list(frame["post_id"]) == ["1"]
     assert counts == {
         "booru/listed": 1,

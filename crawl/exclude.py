@@ -1,0 +1,44 @@
+"""What must not be used: tags nobody wants, and single images that were asked to be taken down."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+# Columns of any table of the pipeline that may name one of its images.
+_NAMES = ["id", "raw_id", "url", "md5", "file"]
+
+
+class Exclusions:
+    """Images and tags that are left out wherever they turn up.
+
+    :param images: each names an image by what any table says of it: its URL, the site's md5, the
+        sha256 of its bytes (``id``, ``raw_id``), ``<source>/<post id>``, or the file name of a
+        photo.
+    :param tags: images with any of these tags are left out.
+    """
+
+    def __init__(self, images: Iterable[str] = (), tags: Iterable[str] = ()) -> None:
+        self._images = frozenset(images)
+        self._tags = frozenset(tags)
+
+    def names(self, *names: str) -> bool:
+        """Whether one of ``names`` is an excluded image's."""
+        return not self._images.isdisjoint(names)
+
+    def tagged(self, tags: str) -> bool:
+        """Whether ``tags``, separated by spaces, hold an excluded one."""
+        return bool(self._tags) and not self._tags.isdisjoint(tags.split())
+
+    def mask(self, frame: pd.DataFrame) -> pd.Series:
+        """True for the rows of ``frame``, any table of the pipeline, that are excluded."""
+        excluded = pd.Series(False, index=frame.index)
+        if self._images:
+            for column in frame.columns.intersection(_NAMES):
+                excluded |= frame[column].isin(self._images)
+            if {"source", "post_id"} <= set(frame.columns):
+                excluded |= (frame["source"] + "/" + frame["post_id"]).isin(self._images)
+        if self._tags and "tags" in frame.columns:
+            excluded |= frame["tags"].fillna("").map(self.tagged)
+        return excluded
