@@ -11,12 +11,12 @@ import socket
 import threading
 import time
 
-import requests
-
 from crawl.errors import CrawlError
 from crawl.outcomes import FetchError, Outcome
+from crawl.retry import UnreachableError
 
 _REMEMBER = 300.0  # seconds that an answer is reused: keeps connections on one address
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052: an IPv4 address in the last 32 bits
 
 
 class AddressGuard:
@@ -29,43 +29,39 @@ class AddressGuard:
     def __init__(self, allow_private_hosts: tuple[str, ...], contact: str) -> None:
         self._private = {host.lower() for host in allow_private_hosts}
         self._contact = contact
-        self._known: dict[str, tuple[float, str]] = {}
+        self._known: dict[str, tuple[float, list[str]]] = {}
         self._lock = threading.Lock()
 
-    def address(self, host: str, target: str) -> str:
-        """An address of ``target``, the machine that serves ``host``, that may be contacted.
+    def addresses(self, host: str, target: str) -> list[str]:
+        """The addresses of ``target``, the machine that serves ``host``; all may be contacted.
 
-        The caller must connect to this very address: were the name resolved again, a second
-        answer could differ from the one that was checked (DNS rebinding).
-
-        Raises FetchError (forbidden_address), requests.ConnectionError when the name does not
-        resolve, and CrawlError for a public host when there is no contact.
+        Raises FetchError (forbidden_address), UnreachableError when the name does not resolve,
+        and CrawlError for a public host when there is no contact.
         """
         now = time.monotonic()
         with self._lock:
-            expires, address = self._known.get(host, (0.0, ""))
+            expires, known = self._known.get(host, (0.0, []))
         if now < expires:
-            return address
-        address = self._checked(host, _resolve(target))
+            return known
+        resolved = _resolve(target)
+        self._check(host, resolved)
         with self._lock:
-            self._known[host] = (now + _REMEMBER, address)
-        return address
+            self._known[host] = (now + _REMEMBER, resolved)
+        return resolved
 
-    def _checked(self, host: str, addresses: list[str]) -> str:
-        public = [_is_public(address) for address in addresses]
-        if not all(public) and host.lower() not in self._private:
-            hidden = addresses[public.index(False)]
+    def _check(self, host: str, addresses: list[str]) -> None:
+        hidden = [address for address in addresses if not _is_public(address)]
+        if hidden and host.lower() not in self._private:
             raise FetchError(
                 Outcome.FORBIDDEN_ADDRESS,
-                f"{host} is at {hidden}, which is not public: add it to crawl.allow_private_hosts "
-                "if you mean it",
+                f"{host} is at {hidden[0]}, which is not public: add it to "
+                "web.allow_private_hosts if you mean it",
             )
-        if any(public) and not self._contact:
+        if len(hidden) < len(addresses) and not self._contact:
             raise CrawlError(
-                f"{host} is a public host and crawl.contact is empty: set it to an e-mail or URL "
+                f"{host} is a public host and web.contact is empty: set it to an e-mail or URL "
                 "where the site's owner can reach you"
             )
-        return addresses[0]
 
 
 def _resolve(host: str) -> list[str]:
@@ -73,10 +69,17 @@ def _resolve(host: str) -> list[str]:
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise requests.ConnectionError(f"cannot resolve {host}: {error}") from None
+        raise UnreachableError(f"cannot resolve {host}: {error}") from None
     return [str(entry[4][0]) for entry in sorted(found, key=lambda entry: entry[0])]
 
 
 def _is_public(address: str) -> bool:
+    """Whether ``address`` is public, and the IPv4 address that a tunnel would take from it."""
     ip = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(ip, ipaddress.IPv6Address):
+        if ip.teredo or ip.ipv4_mapped:
+            return False
+        inner = ip.sixtofour or (ip in _NAT64 and ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF))
+        if inner:
+            return _is_public(str(inner))
     return ip.is_global and not ip.is_multicast

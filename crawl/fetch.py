@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-import requests
 import urllib3
 
-from crawl.archives import SCHEME, ArchiveReader
+from crawl.archives import ArchiveReader
 from crawl.images import image_size
 from crawl.outcomes import FetchError, Outcome
+from crawl.parts import Part
 from crawl.posts import Post
 from crawl.retry import TruncatedError
 from crawl.session import Session
@@ -31,17 +31,21 @@ class Fetched:
     height: int | None = None
 
 
-def fetch(
-    post: Post, settings: CrawlSettings, session: Session, archives: ArchiveReader
-) -> Fetched:
-    """The image of ``post``, from the web or from an archive. Whatever is wrong with it becomes
-    an outcome. Raises CrawlError only for what concerns the whole crawl.
+def fetch_archived(post: Post, settings: CrawlSettings, archives: ArchiveReader) -> Fetched:
+    """The image of ``post`` out of an archive. Whatever is wrong with it becomes an outcome."""
+    try:
+        data = archives.read(post.url, settings.max_bytes)
+    except FetchError as failure:
+        return Fetched(failure.outcome, failure.reason)
+    return judge(data, post, settings)
+
+
+def fetch(post: Post, settings: CrawlSettings, session: Session, part: Part) -> Fetched:
+    """The image of ``post`` from the web; its bytes stay in ``part``. Whatever is wrong with it
+    becomes an outcome. Raises CrawlError only for what concerns the whole crawl.
     """
     try:
-        if post.url.startswith(SCHEME):
-            data = archives.read(post.url, settings.max_bytes)
-        else:
-            data = download(post.url, settings.max_bytes, session)
+        data = download(post.url, settings.max_bytes, session, part)
     except FetchError as failure:
         return Fetched(failure.outcome, failure.reason)
     return judge(data, post, settings)
@@ -60,76 +64,76 @@ def judge(data: bytes, post: Post, settings: CrawlSettings) -> Fetched:
     return Fetched(Outcome.OK, "", data, hashlib.sha256(data).hexdigest(), width, height)
 
 
-def download(url: str, max_bytes: int, session: Session) -> bytes:
-    """The bytes at ``url``, as the server has them.
+def download(url: str, max_bytes: int, session: Session, part: Part) -> bytes:
+    """The bytes at ``url``, as the server has them; goes on where ``part`` ends.
 
-    Raises FetchError: gone, too_large, truncated, gave_up, forbidden_by_robots, forbidden_address.
+    Raises FetchError: gone, too_large, truncated, gave_up, host_parked, forbidden_by_robots,
+    forbidden_address.
     """
-    transfer = _Transfer(max_bytes)
-    session.get(url, transfer.read, transfer.headers)
-    return bytes(transfer.body)
+    if not part.size or part.size != part.total:
+        transfer = _Transfer(part, max_bytes)
+        session.get(url, transfer.read, transfer.headers)
+    return part.read()
 
 
 class _Transfer:
     """A download that keeps what it has when the connection breaks and asks for the rest."""
 
-    def __init__(self, max_bytes: int) -> None:
-        self.body = bytearray()
+    def __init__(self, part: Part, max_bytes: int) -> None:
+        self._part = part
         self._max_bytes = max_bytes
-        self._total: int | None = None  # bytes of the whole image, when the server said so
-        self._version = ""  # ETag or Last-Modified of the bytes in hand
 
     def headers(self) -> dict[str, str]:
         # identity: what is stored is what the server has, and Content-Length counts it.
         headers = {"Accept": "image/*,*/*;q=0.1", "Accept-Encoding": "identity"}
-        if self.body:
-            headers["Range"] = f"bytes={len(self.body)}-"
-            if self._version:
-                headers["If-Range"] = self._version
+        if self._part.size:
+            headers["Range"] = f"bytes={self._part.size}-"
+            if self._part.version:
+                headers["If-Range"] = self._part.version
         return headers
 
-    def read(self, response: requests.Response) -> None:
+    def read(self, response: urllib3.BaseHTTPResponse) -> None:
         """Takes the body, or what is left of it. Raises TruncatedError when it ends early."""
-        status = response.status_code
+        status = response.status
         if status in (404, 410):
             raise FetchError(Outcome.GONE, f"HTTP {status}")
-        if self.body and status in (206, 416) and not self._continues(response):
-            self.body.clear()
+        if self._part.size and status in (206, 416) and not self._continues(response):
+            self._part.restart(None, "")
             raise TruncatedError("the answer to a range request does not fit")
         if status == 200:
             self._start(response)
-        elif status != 206 or not self.body:
+        elif status != 206 or not self._part.size:
             raise FetchError(Outcome.GAVE_UP, f"HTTP {status}")
         self._take(response)
 
-    def _continues(self, response: requests.Response) -> bool:
+    def _continues(self, response: urllib3.BaseHTTPResponse) -> bool:
         """Whether a 206 goes on exactly where the bytes in hand end, in the same image."""
         span, _, total = response.headers.get("Content-Range", "").partition("/")
-        same = self._total is None or total in ("*", str(self._total))
-        return same and span.startswith(f"bytes {len(self.body)}-")
+        same = self._part.total is None or total in ("*", str(self._part.total))
+        return same and span.startswith(f"bytes {self._part.size}-")
 
-    def _start(self, response: requests.Response) -> None:
-        self.body.clear()
+    def _start(self, response: urllib3.BaseHTTPResponse) -> None:
         length = response.headers.get("Content-Length", "")
-        self._total = int(length) if length.isascii() and length.isdigit() else None
+        total = int(length) if length.isascii() and length.isdigit() else None
+        if total is not None and total > self._max_bytes:
+            raise self._too_large(f"{total:,} bytes")
         etag = response.headers.get("ETag", "")
         # A weak ETag does not promise equal bytes (RFC 9110 section 13.1.5).
         strong = etag if not etag.startswith("W/") else ""
-        self._version = strong or response.headers.get("Last-Modified", "")
-        if self._total is not None and self._total > self._max_bytes:
-            raise self._too_large(f"{self._total:,} bytes")
+        self._part.restart(total, strong or response.headers.get("Last-Modified", ""))
 
-    def _take(self, response: requests.Response) -> None:
+    def _take(self, response: urllib3.BaseHTTPResponse) -> None:
+        part = self._part
+        announced = "" if part.total is None else f" of {part.total:,}"
         try:
-            for chunk in response.raw.stream(_CHUNK, decode_content=False):
-                self.body += chunk
-                if len(self.body) > self._max_bytes:
-                    raise self._too_large("more bytes")
+            chunks = response.stream(_CHUNK, decode_content=False)
+            within = part.append(chunks, self._max_bytes)
         except urllib3.exceptions.HTTPError:
-            announced = "" if self._total is None else f" of {self._total:,}"
-            raise TruncatedError(f"ended after {len(self.body):,}{announced} bytes") from None
-        if self._total is not None and len(self.body) != self._total:
-            raise TruncatedError(f"ended after {len(self.body):,} of {self._total:,} bytes")
+            raise TruncatedError(f"ended after {part.size:,}{announced} bytes") from None
+        if not within:
+            raise self._too_large("more bytes")
+        if part.total is not None and part.size != part.total:
+            raise TruncatedError(f"ended after {part.size:,}{announced} bytes")
 
     def _too_large(self, size: str) -> FetchError:
         return FetchError(Outcome.TOO_LARGE, f"{size}, crawl.max_bytes is {self._max_bytes:,}")

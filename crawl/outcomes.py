@@ -9,6 +9,7 @@ class Outcome(StrEnum):
     """What became of one post."""
 
     OK = "ok"
+    EXCLUDED = "excluded"  # named in params' exclude
     DUPLICATE_BYTES = "duplicate_bytes"  # the same bytes as an earlier post's
     GONE = "gone"  # HTTP 404 or 410, or no such archive member
     FORBIDDEN_BY_ROBOTS = "forbidden_by_robots"
@@ -17,7 +18,8 @@ class Outcome(StrEnum):
     NOT_AN_IMAGE = "not_an_image"
     CHECKSUM_MISMATCH = "checksum_mismatch"  # not the md5 that the site stated
     TRUNCATED = "truncated"  # the body ended early, every time
-    GAVE_UP = "gave_up"  # the host kept failing
+    GAVE_UP = "gave_up"  # it failed, every time
+    HOST_PARKED = "host_parked"  # not asked: its host kept failing before
 
 
 SUCCESS = frozenset({Outcome.OK, Outcome.DUPLICATE_BYTES})

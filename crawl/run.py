@@ -12,7 +12,7 @@ import pandas as pd
 
 from crawl.archives import SCHEME, ArchiveReader
 from crawl.errors import CrawlError
-from crawl.fetch import Fetched, fetch
+from crawl.fetch import Fetched, fetch, fetch_archived
 from crawl.lanes import Lane
 from crawl.outcomes import SUCCESS, Outcome
 from crawl.posts import Post, iterate_posts
@@ -98,11 +98,12 @@ def _worker(settings: CrawlSettings, state: State, session: Session) -> Callable
 
     def work(post: Post) -> Fetched:
         if post.url.startswith(SCHEME):  # on disk already: nothing to remember
-            return fetch(post, settings, session, archives)
+            return fetch_archived(post, settings, archives)
         fetched = state.recall(post)
         if fetched is None:
-            fetched = fetch(post, settings, session, archives)
-            state.record(post, fetched)
+            part = state.part(post)
+            fetched = fetch(post, settings, session, part)
+            state.record(post, fetched, part)
         return replace(fetched, data=None)
 
     return work

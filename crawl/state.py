@@ -1,8 +1,8 @@
 """What a crawl remembers between runs, so that it never asks twice for what it has.
 
 A small SQLite table of outcomes and, beside it, the bytes of each image in a file named by their
-sha256. A blob is written beside and moved before its row is committed, so whatever moment the
-process is killed at, a row speaks of a whole blob and only transfers under way are lost.
+sha256. A blob grows as a part, and is moved before its row is committed, so whatever moment the
+process is killed at, a row speaks of a whole blob and only transfers under way are cut.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 from crawl.errors import CrawlError
 from crawl.fetch import Fetched, judge
 from crawl.outcomes import Outcome
+from crawl.parts import Part, part_path
 from crawl.posts import Post
 from crawl.settings import CrawlSettings
 
@@ -30,7 +31,8 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS outcomes (
     url TEXT, md5 TEXT, outcome TEXT, reason TEXT, sha256 TEXT, limits TEXT,
     PRIMARY KEY (url, md5)
-) WITHOUT ROWID
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS images ON outcomes (md5) WHERE outcome = 'ok' AND md5 != '';
 """
 
 
@@ -53,15 +55,13 @@ class State:
             raise CrawlError(
                 f"another crawl is using {folder}: wait for it to end, or stop it"
             ) from None
-        for left_over in self._parts.iterdir():
-            left_over.unlink()
         self._lock = threading.Lock()
         self._db = sqlite3.connect(
             folder / "state.sqlite", check_same_thread=False, isolation_level=None
         )
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=NORMAL")
-        self._db.execute(_SCHEMA)
+        self._db.executescript(_SCHEMA)
 
     def __enter__(self) -> State:
         return self
@@ -74,13 +74,12 @@ class State:
     def recall(self, post: Post) -> Fetched | None:
         """What is known of ``post``, or None when it has to be asked for.
 
-        A stored image is judged again, as the limits or the md5 may have changed since.
+        A stored image is judged again, as the limits or the md5 may have changed since. An image
+        with the md5 that ``post`` states is known, whichever site it came from.
         """
-        with self._lock:
-            row = self._db.execute(
-                "SELECT outcome, reason, sha256, limits FROM outcomes WHERE url = ? AND md5 = ?",
-                (post.url, post.md5),
-            ).fetchone()
+        row = self._row("url = ? AND md5 = ?", post.url, post.md5)
+        if row is None and post.md5:
+            row = self._row("md5 = ? AND md5 != '' AND outcome = 'ok'", post.md5)
         if row is None:
             return None
         outcome, reason, sha256, limits = row
@@ -91,12 +90,20 @@ class State:
             return None
         return Fetched(Outcome(outcome), reason)
 
-    def record(self, post: Post, fetched: Fetched) -> None:
-        """Remembers what came of ``post``, unless the very next run should try again."""
+    def part(self, post: Post) -> Part:
+        """What an earlier run has of the bytes of ``post``, perhaps nothing yet."""
+        return Part(part_path(self._parts, post.url, post.md5))
+
+    def record(self, post: Post, fetched: Fetched, part: Part) -> None:
+        """Remembers what came of ``post``, unless the very next run should try again. ``part``,
+        when the image is whole and right, becomes its stored bytes.
+        """
         if fetched.outcome not in _FACTS + _THIS_CRAWL:
-            return
-        if fetched.data is not None:
-            self._store(fetched.sha256, fetched.data)
+            return  # the part stays: the next run goes on with it
+        if fetched.outcome is Outcome.OK:
+            part.move(self._blob_path(fetched.sha256))
+        else:
+            part.discard()
         row = (post.url, post.md5, fetched.outcome, fetched.reason, fetched.sha256, self._limits)
         with self._lock:
             self._db.execute("INSERT OR REPLACE INTO outcomes VALUES (?, ?, ?, ?, ?, ?)", row)
@@ -114,13 +121,14 @@ class State:
         marks = ", ".join("?" * len(_THIS_CRAWL))
         with self._lock:
             self._db.execute(f"DELETE FROM outcomes WHERE outcome IN ({marks})", _THIS_CRAWL)
+        for left_over in self._parts.iterdir():
+            left_over.unlink()
+
+    def _row(self, where: str, *values: str) -> tuple[str, str, str, str] | None:
+        query = f"SELECT outcome, reason, sha256, limits FROM outcomes WHERE {where}"
+        with self._lock:
+            row: tuple[str, str, str, str] | None = self._db.execute(query, values).fetchone()
+        return row
 
     def _blob_path(self, sha256: str) -> Path:
         return self._blobs / sha256[:2] / sha256
-
-    def _store(self, sha256: str, data: bytes) -> None:
-        part = self._parts / f"{sha256}.{threading.get_ident()}"
-        part.write_bytes(data)
-        target = self._blob_path(sha256)
-        target.parent.mkdir(exist_ok=True)
-        part.replace(target)

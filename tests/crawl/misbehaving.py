@@ -11,6 +11,7 @@ import time
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -212,5 +213,32 @@ def slow(data: bytes, seconds: float) -> Fault:
     def answer(handler: BaseHTTPRequestHandler, _: int) -> None:
         time.sleep(seconds)
         _send(handler, 200, data)
+
+    return answer
+
+
+def slow_loris(data: bytes, seconds: float, *, headers: bool = False) -> Fault:
+    """Sends the first half of ``data``, or nothing, and then a byte now and then."""
+
+    def answer(handler: BaseHTTPRequestHandler, _: int) -> None:
+        handler.close_connection = True
+        start = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n" % len(data)
+        handler.wfile.write(
+            start + b"X-Pad: " if headers else start + b"\r\n" + data[: len(data) // 2]
+        )
+        for _ in range(200):
+            handler.wfile.flush()
+            time.sleep(seconds)
+            handler.wfile.write(b"\0")
+
+    return answer
+
+
+def retry_at(seconds: float) -> Fault:
+    """429 with a Retry-After that is an HTTP date, ``seconds`` from now, in whole seconds."""
+
+    def answer(handler: BaseHTTPRequestHandler, before: int) -> None:
+        date = formatdate(time.time() + seconds, usegmt=True)
+        status(429, Retry_After=date)(handler, before)
 
     return answer

@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
+import hypothesis
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from crawl.addresses import AddressGuard
 from crawl.errors import CrawlError
 from crawl.outcomes import FetchError, Outcome
-from crawl.session import Session
+from crawl.retry import parse_retry_after
+from crawl.session import Credentials, Session
 from crawl.settings import CrawlSettings
+from crawl.urls import web_host
 from tests.crawl.conftest import quick
-from tests.crawl.misbehaving import Site, body, first, slow, status
+from tests.crawl.misbehaving import Server, Site, body, first, slow, status
+
+
+def http_date(when: datetime) -> str:
+    return format_datetime(when.replace(tzinfo=UTC), usegmt=True)
 
 
 def get_many(session: Session, paths: list[str]) -> None:
@@ -70,28 +81,85 @@ def test_retry_after_holds_the_whole_host_back(site: Site, connect: Any) -> None
 
 def test_private_host_is_refused_unless_listed() -> None:
     with pytest.raises(FetchError) as refused:
-        AddressGuard((), "me@example.org").address("localhost", "localhost")
+        AddressGuard((), "me@example.org").addresses("localhost", "localhost")
     assert refused.value.outcome is Outcome.FORBIDDEN_ADDRESS
-    assert "crawl.allow_private_hosts" in refused.value.reason
-    assert AddressGuard(("localhost",), "").address("localhost", "localhost") == "127.0.0.1"
+    assert "web.allow_private_hosts" in refused.value.reason
+    assert AddressGuard(("localhost",), "").addresses("localhost", "localhost")[0] == "127.0.0.1"
 
 
 @pytest.mark.parametrize(
     "address",
     ["127.0.0.1", "10.1.2.3", "192.168.0.1", "169.254.169.254", "0.0.0.0", "224.0.0.1", "::1"]
-    + ["::ffff:127.0.0.1", "fe80::1", "fd00::1", "100.64.0.1", "2130706433", "0x7f.1"],
+    + ["::ffff:127.0.0.1", "fe80::1", "fd00::1", "100.64.0.1", "2130706433", "0x7f.1"]
+    + ["64:ff9b::a9fe:a9fe", "2002:7f00:1::", "2001:0:4136:e378:8000:63bf:3fff:fdd2"],  # tunnels
 )
 def test_private_addresses_in_all_their_spellings_are_refused(address: str) -> None:
     with pytest.raises(FetchError):
-        AddressGuard((), "me@example.org").address(address, address)
+        AddressGuard((), "me@example.org").addresses(address, address)
 
 
 def test_public_host_needs_a_contact() -> None:
-    with pytest.raises(CrawlError, match="crawl.contact is empty"):
-        AddressGuard((), "").address("1.1.1.1", "1.1.1.1")
-    assert AddressGuard((), "me@example.org").address("1.1.1.1", "1.1.1.1") == "1.1.1.1"
+    with pytest.raises(CrawlError, match="web.contact is empty"):
+        AddressGuard((), "").addresses("1.1.1.1", "1.1.1.1")
+    assert AddressGuard((), "me@example.org").addresses("1.1.1.1", "1.1.1.1") == ["1.1.1.1"]
 
 
 def test_senseless_settings_are_refused() -> None:
-    with pytest.raises(CrawlError, match="crawl.concurrency is 0"):
+    with pytest.raises(CrawlError, match="concurrency is 0"):
         CrawlSettings(concurrency=0)
+
+
+def test_second_address_is_tried_when_the_first_does_not_answer(
+    site: Site, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("crawl.addresses._resolve", lambda host: ["127.0.0.2", "127.0.0.1"])
+    site.faults["/a"] = body(b"x")
+    with Session(quick(), {"site.demo": ("site.demo", server.address[1])}) as session:
+        assert session.page("http://site.demo/a").body == b"x"
+
+
+def test_one_private_address_among_public_ones_is_enough_to_refuse(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("crawl.addresses._resolve", lambda host: ["1.1.1.1", "10.0.0.1"])
+    with pytest.raises(FetchError, match="10.0.0.1, which is not public"):
+        AddressGuard((), "me@example.org").addresses("tricky.example", "tricky.example")
+
+
+def test_credentials_are_sent_to_the_asked_host_only_and_shown_nowhere(
+    site: Site, connect: Any
+) -> None:
+    secret = Credentials(headers={"Authorization": "Basic c2VjcmV0"}, query={"api_key": "s3cret"})
+    site.faults["/posts?tags=a&api_key=s3cret"] = status(302, Location="http://other.demo/there")
+    site.faults["/there"] = status(403)
+    session = connect(quick(allow_private_hosts=("site.demo", "other.demo")))
+    with pytest.raises(FetchError) as refused:
+        session.page("http://site.demo/posts?tags=a", secret)
+    asked, redirected = (seen for seen in site.seen if seen.path != "/robots.txt")
+    assert asked.headers["Authorization"] == "Basic c2VjcmV0"
+    assert "Authorization" not in redirected.headers
+    assert "s3cret" not in f"{refused.value} {secret!r}"
+    site.faults["/page?api_key=s3cret"] = body(b"x")
+    assert session.page("http://site.demo/page", secret).url == "http://site.demo/page"
+
+
+@given(st.one_of(st.text(), st.integers(-10, 10**30).map(str), st.datetimes().map(http_date)))
+@hypothesis.settings(deadline=None, derandomize=True)
+def test_any_retry_after_is_seconds_or_nothing(value: str) -> None:
+    seconds = parse_retry_after(value)
+    assert seconds is None or 0 <= seconds < float("inf")
+
+
+@given(st.integers(0, 10**6))
+@hypothesis.settings(deadline=None, derandomize=True)
+def test_both_forms_of_retry_after_mean_the_same(seconds: int) -> None:
+    assert parse_retry_after(f" {seconds} ") == seconds
+    later = http_date(datetime.now(UTC) + timedelta(seconds=seconds))
+    assert parse_retry_after(later) == pytest.approx(seconds, abs=2)
+
+
+@given(st.text() | st.from_regex(r"https?://[^ ]*"))
+@hypothesis.settings(deadline=None, derandomize=True)
+def test_any_text_has_a_web_host_or_none(url: str) -> None:
+    host = web_host(url)
+    assert host == "" or (host in url.lower() and "/" not in host and "@" not in host)

@@ -17,11 +17,11 @@ import pytest
 
 from crawl.archives import member_url
 from crawl.errors import CrawlError
-from crawl.posts import Post, posts_frame
+from crawl.posts import Post, iterate_posts, posts_frame
 from crawl.run import Result, crawl
 from crawl.state import State
 from tests.crawl.conftest import quick
-from tests.crawl.misbehaving import Server, Site, body, image_bytes, md5, slow, status
+from tests.crawl.misbehaving import Server, Site, body, image_bytes, md5, slow, status, truncate
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -175,7 +175,7 @@ def test_too_many_failures_name_the_worst_host(site: Site, connect: Any, tmp_pat
 def test_public_host_without_contact_stops_the_crawl(connect: Any, tmp_path: Path) -> None:
     posts = posts_frame([Post(url="http://1.1.1.1/a.png", source="site", post_id="1")])
     settings = quick()
-    with pytest.raises(CrawlError, match="crawl.contact is empty"):
+    with pytest.raises(CrawlError, match="web.contact is empty"):
         list(crawl(posts, settings, tmp_path, connect(settings)))
 
 
@@ -245,3 +245,88 @@ def test_killed_crawl_goes_on_and_asks_nothing_twice(
     uninterrupted, _ = start("whole").communicate(timeout=20)
     assert resumed == uninterrupted
     assert len(resumed.splitlines()) == count
+
+
+def test_image_with_a_known_md5_is_not_asked_for_again(
+    site: Site, connect: Any, tmp_path: Path
+) -> None:
+    posts = serve_images(site, 3)
+    settings = quick()
+    list(crawl(posts, settings, tmp_path, connect(settings)))
+    mirror = posts.assign(source="mirror", url=posts["url"].str.replace("site.demo", "other.demo"))
+    asked = len(site.seen)
+    results = list(crawl(mirror, settings, tmp_path, connect(settings)))
+    assert outcomes(results) == {"ok": 3}
+    assert len(site.seen) == asked
+
+
+def test_host_that_keeps_failing_is_parked_and_the_others_go_on(
+    site: Site, connect: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = serve_images(site, 20)
+    bad = [Post(url=f"http://other.demo/bad{n}", source="z", post_id=f"{n:02}") for n in range(20)]
+    site.faults |= {f"/bad{n}": status(503) for n in range(20)}
+    hosts = ("site.demo", "other.demo")
+    settings = quick(retries=0, park_after=3, concurrency=1, allow_private_hosts=hosts)
+    posts = pd.concat([good, posts_frame(bad)], ignore_index=True)
+    results = list(crawl(posts, settings, tmp_path, connect(settings)))
+    assert outcomes(results) == {"ok": 20, "gave_up": 3, "host_parked": 17}
+    assert len([seen for seen in site.seen if seen.path.startswith("/bad")]) == 3
+    assert "other.demo is left alone: 3 failures in a row" in capsys.readouterr().err
+    assert "3 failures in a row, the last: HTTP 503" in results[-1].reason
+
+
+def test_host_that_recovers_is_not_parked(site: Site, connect: Any, tmp_path: Path) -> None:
+    posts = serve_images(site, 12)
+    for number in (0, 1, 3, 4, 6, 7):  # never three in a row
+        site.faults[f"/{number}.png"] = status(503)
+    settings = quick(retries=0, park_after=3, concurrency=1)
+    results = list(crawl(posts, settings, tmp_path, connect(settings)))
+    assert outcomes(results) == {"ok": 6, "gave_up": 6}
+
+
+LARGE = image_bytes(7, size=600)  # about 1 MB
+
+
+def test_next_run_asks_only_for_the_rest_of_a_large_image(
+    site: Site, connect: Any, tmp_path: Path
+) -> None:
+    state = tmp_path / "state"
+    posts = posts_frame([Post(url="http://site.demo/large.png", source="site", post_id="1")])
+    site.faults["/large.png"] = truncate(LARGE, 1)
+    settings = quick()
+    with State(state, settings) as memory:  # a crawl that is killed in the middle of a transfer
+        part = memory.part(next(iterate_posts(posts)))
+        part.restart(len(LARGE), '"v1"')
+        part.append([LARGE[:400_000]], len(LARGE))
+    (result,) = crawl(posts, settings, state, connect(settings))
+    assert result.data == LARGE
+    asked = site.requests("/large.png")
+    assert asked[0].headers["Range"] == "bytes=400000-"
+    assert asked[0].headers["If-Range"] == '"v1"'
+    assert not list((state / "parts").iterdir())
+
+
+def test_whole_part_is_not_asked_for_again(site: Site, connect: Any, tmp_path: Path) -> None:
+    posts = posts_frame([Post(url="http://site.demo/large.png", source="site", post_id="1")])
+    settings = quick()
+    with State(tmp_path, settings) as memory:
+        part = memory.part(next(iterate_posts(posts)))
+        part.restart(len(LARGE), '"v1"')
+        part.append([LARGE], len(LARGE))
+    (result,) = crawl(posts, settings, tmp_path, connect(settings))
+    assert (result.data, site.seen) == (LARGE, [])
+
+
+def test_image_that_changed_meanwhile_starts_again(
+    site: Site, connect: Any, tmp_path: Path
+) -> None:
+    posts = posts_frame([Post(url="http://site.demo/large.png", source="site", post_id="1")])
+    site.faults["/large.png"] = body(LARGE, ETag='"v2"')  # If-Range does not match: all of it
+    settings = quick()
+    with State(tmp_path, settings) as memory:
+        part = memory.part(next(iterate_posts(posts)))
+        part.restart(len(LARGE), '"v1"')
+        part.append([b"x" * 400_000], len(LARGE))
+    (result,) = crawl(posts, settings, tmp_path, connect(settings))
+    assert result.data == LARGE
