@@ -6,9 +6,9 @@ router's menu (server-side request forgery, CWE-918).
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import socket
-import threading
 import time
 
 from crawl.errors import CrawlError
@@ -20,7 +20,7 @@ _NAT64 = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052: an IPv4 address in th
 
 
 class AddressGuard:
-    """Resolves host names and refuses what must not be contacted. Safe to share by threads.
+    """Resolves host names and refuses what must not be contacted. For one event loop.
 
     :param allow_private_hosts: host names that may resolve to private or loopback addresses.
     :param contact: e-mail or URL; a public host is refused without one.
@@ -30,23 +30,20 @@ class AddressGuard:
         self._private = {host.lower() for host in allow_private_hosts}
         self._contact = contact
         self._known: dict[str, tuple[float, list[str]]] = {}
-        self._lock = threading.Lock()
 
-    def addresses(self, host: str, target: str) -> list[str]:
+    async def addresses(self, host: str, target: str) -> list[str]:
         """The addresses of ``target``, the machine that serves ``host``; all may be contacted.
 
         Raises FetchError (forbidden_address), UnreachableError when the name does not resolve,
         and CrawlError for a public host when there is no contact.
         """
         now = time.monotonic()
-        with self._lock:
-            expires, known = self._known.get(host, (0.0, []))
+        expires, known = self._known.get(host, (0.0, []))
         if now < expires:
             return known
-        resolved = _resolve(target)
+        resolved = await _resolve(target)
         self._check(host, resolved)
-        with self._lock:
-            self._known[host] = (now + _REMEMBER, resolved)
+        self._known[host] = (now + _REMEMBER, resolved)
         return resolved
 
     def _check(self, host: str, addresses: list[str]) -> None:
@@ -64,10 +61,11 @@ class AddressGuard:
             )
 
 
-def _resolve(host: str) -> list[str]:
+async def _resolve(host: str) -> list[str]:
     """All addresses of ``host``, IPv4 first: many machines have no IPv6 route."""
     try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        loop = asyncio.get_running_loop()
+        found = await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise UnreachableError(f"cannot resolve {host}: {error}") from None
     return [str(entry[4][0]) for entry in sorted(found, key=lambda entry: entry[0])]

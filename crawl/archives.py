@@ -1,83 +1,126 @@
-"""Images inside a zip file or a folder, named by URLs of the form ``file:<path>#<member>``."""
+"""Images inside archives and folders, named by URLs of the form ``file:<path>#<member>``."""
 
 from __future__ import annotations
 
+import lzma
+import tarfile
 import threading
 import zipfile
 import zlib
 from pathlib import Path
 from urllib.parse import quote, unquote
 
+import pyarrow as pa
+
+from crawl.containers import Container, Folder, Zip
 from crawl.errors import CrawlError
 from crawl.images import EXTENSIONS
 from crawl.outcomes import FetchError, Outcome
+from crawl.parquet import SUFFIX, Parquet
+from crawl.tars import Tar, is_tar
 
 SCHEME = "file:"
-_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError)
+# What the libraries raise on damaged files.
+DAMAGED = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zlib.error,
+    lzma.LZMAError,
+    pa.ArrowException,
+    EOFError,
+    OSError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+    OverflowError,
+)
 
 
 def member_url(path: Path, member: str) -> str:
     """The URL of ``member`` of the archive or folder ``path``."""
-    return f"{SCHEME}{quote(path.as_posix())}#{quote(member)}"
+    # surrogateescape: names of files need not be text, and must be found again as they are.
+    location = quote(path.as_posix(), errors="surrogateescape")
+    return f"{SCHEME}{location}#{quote(member, errors='surrogateescape')}"
 
 
-def image_members(path: Path) -> list[str]:
-    """Names of the images, by extension, in the zip file or folder ``path``, sorted.
+def open_archive(path: Path) -> Container | Parquet:
+    """The reader for ``path``: a folder, or a zip, tar (.gz, .bz2, .xz) or Parquet file, or a
+    folder of Parquet files. What it is is told by what is in it.
 
-    Raises CrawlError when ``path`` is neither.
+    Raises CrawlError when it is none.
     """
     if path.is_dir():
-        found = (file for file in path.rglob("*") if file.is_file())
-        names = [file.relative_to(path).as_posix() for file in found]
-    elif zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            names = [entry.filename for entry in archive.infolist() if not entry.is_dir()]
-    elif path.exists():
-        raise CrawlError(f"{path} is neither a folder nor a zip file")
-    else:
+        return _open_folder(path)
+    if not path.is_file():
         raise CrawlError(f"{path} does not exist: correct the path, or put the file there")
-    return sorted(name for name in names if Path(name).suffix.lower() in EXTENSIONS)
+    try:
+        with path.open("rb") as file:
+            start = file.read(4)
+    except OSError as error:
+        raise CrawlError(f"{path} cannot be read: {error.strerror}") from None
+    if start == b"PAR1":
+        return Parquet(path)
+    if start.startswith(b"PK"):
+        return Zip(path)
+    if is_tar(path):  # before the next: a tar may end with a zip
+        return Tar(path)
+    if zipfile.is_zipfile(path):  # something may stand before a zip
+        return Zip(path)
+    raise CrawlError(
+        f"{path} is neither a folder nor a zip, tar or Parquet file, or it is damaged: get it again"
+    )
+
+
+def _open_folder(path: Path) -> Container | Parquet:
+    folder = Folder(path)
+    kinds = {Path(name).suffix.lower() for name in folder.names()}
+    if SUFFIX not in kinds:
+        return folder
+    if kinds & EXTENSIONS:
+        raise CrawlError(
+            f"{path} holds both images and Parquet files: name the folder or file that is meant"
+        )
+    return Parquet(path)
+
+
+def image_members(archive: Container) -> list[str]:
+    """Names of the images, by extension, in ``archive``, sorted.
+
+    Raises one of DAMAGED.
+    """
+    return sorted({name for name in archive.names() if Path(name).suffix.lower() in EXTENSIONS})
 
 
 class ArchiveReader:
-    """Reads members; keeps the zip files open, each thread its own handles."""
+    """Reads members; keeps the archives open. Safe to share by threads."""
 
     def __init__(self) -> None:
-        self._local = threading.local()
+        self._open: dict[Path, Container | Parquet] = {}
+        self._lock = threading.Lock()
 
     def read(self, url: str, max_bytes: int) -> bytes:
         """The bytes of the member that ``url`` (see ``member_url``) names.
 
-        Raises FetchError: gone, too_large for more than ``max_bytes``, gave_up when the archive is
-        damaged.
+        Raises FetchError: gone, too_large for more than ``max_bytes``, forbidden_address for what
+        lies outside a folder, gave_up when the archive is damaged.
         """
         archive, _, member = url.removeprefix(SCHEME).partition("#")
-        path, name = Path(unquote(archive)), unquote(member)
+        path = Path(unquote(archive, errors="surrogateescape"))
+        name = unquote(member, errors="surrogateescape")
         try:
-            data = (
-                _read_file(path, name, max_bytes)
-                if path.is_dir()
-                else self._read_zip(path, name, max_bytes)
-            )
+            data = self._archive(path).read(name, max_bytes)
         except (KeyError, FileNotFoundError):
             raise FetchError(Outcome.GONE, f"{path} has no {name}") from None
-        except _DAMAGED as error:
+        except (CrawlError, *DAMAGED) as error:
             raise FetchError(Outcome.GAVE_UP, f"{path}, {name}: {error}") from None
         if len(data) > max_bytes:
             raise FetchError(Outcome.TOO_LARGE, f"more than {max_bytes:,} bytes")
         return data
 
-    def _read_zip(self, path: Path, name: str, max_bytes: int) -> bytes:
-        handles: dict[Path, zipfile.ZipFile] = self._local.__dict__.setdefault("handles", {})
-        if path not in handles:
-            handles[path] = zipfile.ZipFile(path)
-        with handles[path].open(name) as member:
-            return member.read(max_bytes + 1)
-
-
-def _read_file(folder: Path, name: str, max_bytes: int) -> bytes:
-    file = (folder / name).resolve()
-    if not file.is_relative_to(folder.resolve()):
-        raise FetchError(Outcome.FORBIDDEN_ADDRESS, f"{name} lies outside {folder}")
-    with file.open("rb") as handle:
-        return handle.read(max_bytes + 1)
+    def _archive(self, path: Path) -> Container | Parquet:
+        with self._lock:
+            if path not in self._open:
+                if not path.exists():
+                    raise FileNotFoundError(path)
+                self._open[path] = open_archive(path)
+            return self._open[path]

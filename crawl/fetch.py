@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-import urllib3
+import aiohttp
 
 from crawl.archives import ArchiveReader
 from crawl.images import image_size
@@ -16,8 +16,6 @@ from crawl.retry import TruncatedError
 from crawl.session import Session
 from crawl.settings import CrawlSettings
 
-_CHUNK = 1 << 16
-
 
 @dataclass(frozen=True)
 class Fetched:
@@ -27,6 +25,7 @@ class Fetched:
     reason: str = ""
     data: bytes | None = None
     sha256: str = ""  # hex, of data
+    md5: str = ""  # hex, of data
     width: int | None = None  # pixels, from the header
     height: int | None = None
 
@@ -40,12 +39,12 @@ def fetch_archived(post: Post, settings: CrawlSettings, archives: ArchiveReader)
     return judge(data, post, settings)
 
 
-def fetch(post: Post, settings: CrawlSettings, session: Session, part: Part) -> Fetched:
+async def fetch(post: Post, settings: CrawlSettings, session: Session, part: Part) -> Fetched:
     """The image of ``post`` from the web; its bytes stay in ``part``. Whatever is wrong with it
     becomes an outcome. Raises CrawlError only for what concerns the whole crawl.
     """
     try:
-        data = download(post.url, settings.max_bytes, session, part)
+        data = await download(post.url, settings.max_bytes, session, part)
     except FetchError as failure:
         return Fetched(failure.outcome, failure.reason)
     return judge(data, post, settings)
@@ -53,18 +52,17 @@ def fetch(post: Post, settings: CrawlSettings, session: Session, part: Part) -> 
 
 def judge(data: bytes, post: Post, settings: CrawlSettings) -> Fetched:
     """Whether ``data`` is the image that ``post`` promises: its md5, its type, its size."""
-    if post.md5:
-        found = hashlib.md5(data, usedforsecurity=False).hexdigest()
-        if found != post.md5.lower():
-            return Fetched(Outcome.CHECKSUM_MISMATCH, f"md5 is {found}, the site says {post.md5}")
+    md5 = hashlib.md5(data, usedforsecurity=False).hexdigest()
+    if post.md5 and md5 != post.md5.lower():
+        return Fetched(Outcome.CHECKSUM_MISMATCH, f"md5 is {md5}, the site says {post.md5}")
     try:
         width, height = image_size(data, settings.max_pixels)
     except FetchError as failure:
         return Fetched(failure.outcome, failure.reason)
-    return Fetched(Outcome.OK, "", data, hashlib.sha256(data).hexdigest(), width, height)
+    return Fetched(Outcome.OK, "", data, hashlib.sha256(data).hexdigest(), md5, width, height)
 
 
-def download(url: str, max_bytes: int, session: Session, part: Part) -> bytes:
+async def download(url: str, max_bytes: int, session: Session, part: Part) -> bytes:
     """The bytes at ``url``, as the server has them; goes on where ``part`` ends.
 
     Raises FetchError: gone, too_large, truncated, gave_up, host_parked, forbidden_by_robots,
@@ -72,7 +70,7 @@ def download(url: str, max_bytes: int, session: Session, part: Part) -> bytes:
     """
     if not part.size or part.size != part.total:
         transfer = _Transfer(part, max_bytes)
-        session.get(url, transfer.read, transfer.headers)
+        await session.get(url, transfer.read, transfer.headers)
     return part.read()
 
 
@@ -92,7 +90,7 @@ class _Transfer:
                 headers["If-Range"] = self._part.version
         return headers
 
-    def read(self, response: urllib3.BaseHTTPResponse) -> None:
+    async def read(self, response: aiohttp.ClientResponse, _: str) -> None:
         """Takes the body, or what is left of it. Raises TruncatedError when it ends early."""
         status = response.status
         if status in (404, 410):
@@ -104,15 +102,15 @@ class _Transfer:
             self._start(response)
         elif status != 206 or not self._part.size:
             raise FetchError(Outcome.GAVE_UP, f"HTTP {status}")
-        self._take(response)
+        await self._take(response)
 
-    def _continues(self, response: urllib3.BaseHTTPResponse) -> bool:
+    def _continues(self, response: aiohttp.ClientResponse) -> bool:
         """Whether a 206 goes on exactly where the bytes in hand end, in the same image."""
         span, _, total = response.headers.get("Content-Range", "").partition("/")
         same = self._part.total is None or total in ("*", str(self._part.total))
         return same and span.startswith(f"bytes {self._part.size}-")
 
-    def _start(self, response: urllib3.BaseHTTPResponse) -> None:
+    def _start(self, response: aiohttp.ClientResponse) -> None:
         length = response.headers.get("Content-Length", "")
         total = int(length) if length.isascii() and length.isdigit() else None
         if total is not None and total > self._max_bytes:
@@ -122,16 +120,16 @@ class _Transfer:
         strong = etag if not etag.startswith("W/") else ""
         self._part.restart(total, strong or response.headers.get("Last-Modified", ""))
 
-    def _take(self, response: urllib3.BaseHTTPResponse) -> None:
+    async def _take(self, response: aiohttp.ClientResponse) -> None:
         part = self._part
         announced = "" if part.total is None else f" of {part.total:,}"
         try:
-            chunks = response.stream(_CHUNK, decode_content=False)
-            within = part.append(chunks, self._max_bytes)
-        except urllib3.exceptions.HTTPError:
+            async for chunk in response.content.iter_any():
+                part.append(chunk)
+                if part.size > self._max_bytes:
+                    raise self._too_large("more bytes")
+        except (aiohttp.ClientError, TimeoutError):
             raise TruncatedError(f"ended after {part.size:,}{announced} bytes") from None
-        if not within:
-            raise self._too_large("more bytes")
         if part.total is not None and part.size != part.total:
             raise TruncatedError(f"ended after {part.size:,}{announced} bytes")
 

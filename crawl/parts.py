@@ -1,70 +1,77 @@
-"""The part of an image that has arrived: kept on disk, so that a killed crawl asks for the rest."""
+"""The part of an image that has arrived: a large one's is kept on disk, so that a killed crawl asks
+only for the rest.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
 from pathlib import Path
 
-# A smaller body is sooner asked for again than remembered.
+# A smaller body waits in memory: it is sooner asked for again than remembered.
 _WORTH_RESUMING = 1 << 18  # bytes
 
 
 class Part:
-    """The first bytes of one image in ``<path>``, and in ``<path>.json`` which image that was."""
+    """The first bytes of one image: in memory, or in ``path``, with a note of which image it is.
 
-    def __init__(self, path: Path) -> None:
+    :param resume: whether an earlier run left ``path``.
+    """
+
+    def __init__(self, path: Path, resume: bool = False) -> None:
         self._path = path
-        self._note = path.with_suffix(".json")
+        self._small = bytearray()
+        self._on_disk = False
         self.total: int | None = None  # bytes of the whole image, when the server said so
         self.version = ""  # ETag or Last-Modified of the bytes in hand
         self.size = 0  # bytes in hand
-        self._recall()
+        if resume:
+            self._recall()
+
+    @property
+    def _note(self) -> Path:
+        return self._path.with_suffix(".json")
 
     def restart(self, total: int | None, version: str) -> None:
         """Forgets the bytes in hand: others follow, of the image that the arguments describe."""
-        self.total, self.version, self.size = total, version, 0
-        self._path.write_bytes(b"")
-        self._note.unlink(missing_ok=True)
-        if version and (total is None or total >= _WORTH_RESUMING):
-            self._note.write_text(json.dumps({"total": total, "version": version}))
+        self.discard()
+        self.total, self.version = total, version
 
-    def append(self, chunks: Iterable[bytes], most: int) -> bool:
-        """Writes ``chunks`` until there are none or ``most`` bytes in all are passed.
-
-        Returns whether it stayed below. What was written stays when ``chunks`` raises.
-        """
+    def append(self, chunk: bytes) -> None:
+        """Adds bytes."""
+        self.size += len(chunk)
+        if not self._on_disk and self.size <= _WORTH_RESUMING:
+            self._small += chunk
+            return
         with self._path.open("ab", buffering=0) as file:
-            for chunk in chunks:
-                file.write(chunk)
-                self.size += len(chunk)
-                if self.size > most:
-                    return False
-        return True
+            file.write(self._small + chunk)
+        if not self._on_disk:
+            self._on_disk = True
+            self._small.clear()
+            if self.version:
+                self._note.write_text(json.dumps({"total": self.total, "version": self.version}))
 
     def read(self) -> bytes:
         """The bytes in hand."""
-        return self._path.read_bytes()
-
-    def move(self, target: Path) -> None:
-        """The complete image becomes ``target``."""
-        target.parent.mkdir(exist_ok=True)
-        self._path.replace(target)
-        self._note.unlink(missing_ok=True)
+        return self._path.read_bytes() if self._on_disk else bytes(self._small)
 
     def discard(self) -> None:
-        """Removes what is on disk."""
-        for path in (self._path, self._note):
-            path.unlink(missing_ok=True)
+        """Forgets the bytes in hand."""
+        if self._on_disk:
+            for path in (self._path, self._note):
+                path.unlink(missing_ok=True)
+        self._on_disk = False
+        self._small.clear()
+        self.size = 0
 
     def _recall(self) -> None:
+        self._on_disk = True
         try:
             note = json.loads(self._note.read_text())
             self.total, self.version = note["total"], note["version"]
             self.size = self._path.stat().st_size
-        except (OSError, ValueError, KeyError, TypeError):  # none, or killed while it was written
-            self.total, self.version, self.size = None, "", 0
+        except (OSError, ValueError, KeyError, TypeError):  # killed before it was written
+            self.discard()
 
 
 def part_path(folder: Path, url: str, md5: str) -> Path:

@@ -51,5 +51,6 @@ def iterate_posts(frame: pd.DataFrame) -> Iterator[Post]:
     """The rows of a table made by ``posts_frame`` (and perhaps stored since), in order."""
     for start in range(0, len(frame), _CHUNK):
         chunk = frame.iloc[start : start + _CHUNK][list(DTYPES)].astype(object)
-        for row in chunk.where(chunk.notna(), None).to_dict("records"):
-            yield Post(**{str(key): value for key, value in row.items()})
+        columns = [chunk[name].where(chunk[name].notna(), None).tolist() for name in DTYPES]
+        for values in zip(*columns, strict=True):
+            yield Post(**dict(zip(DTYPES, values, strict=True)))

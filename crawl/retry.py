@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 
+import aiohttp
 import urllib3
 from urllib3.exceptions import InvalidHeader
 
@@ -31,11 +33,20 @@ class TruncatedError(Exception):
     """The body ended before its announced end."""
 
 
+class LongWaitError(FetchError):
+    """The host asks for a longer wait than we are willing to; to be left alone."""
+
+    def __init__(self, error: BusyError, seconds: float) -> None:
+        reason = f"{error}, asks to wait {seconds:,.0f} s: more than web.retry_after_max"
+        super().__init__(Outcome.HOST_PARKED, reason)
+        self.host = error.host
+
+
 class UnreachableError(Exception):
     """The host's name does not resolve, for now."""
 
 
-PASSING = (BusyError, TruncatedError, UnreachableError, urllib3.exceptions.HTTPError)
+PASSING = (BusyError, TruncatedError, UnreachableError, aiohttp.ClientError, TimeoutError)
 
 
 class Patience:
@@ -44,7 +55,7 @@ class Patience:
     :param retries: how often to ask again in all.
     :param retry_after_max: the longest wait in seconds that a host may ask for; one that asks for
         more is left alone, as coming back sooner would be rude.
-    :param throttle: does the waiting.
+    :param throttle: told to hold a host back.
     """
 
     def __init__(self, retries: int, retry_after_max: float, throttle: Throttle) -> None:
@@ -53,18 +64,16 @@ class Patience:
         self._failures = 0
         self._throttle = throttle
 
-    def wait(self, error: Exception) -> None:
+    async def wait(self, error: Exception) -> None:
         """Waits until it makes sense to ask again after ``error``, one of ``PASSING``.
 
-        Retry-After holds back every thread that asks this host; without it only this one waits:
-        0.5 s · 2ⁿ, capped, times a random factor in [0.5, 1] so that threads do not come back in
-        step. Raises FetchError when the retries are used up (gave_up, truncated) or the host asks
-        for too long a wait (host_parked).
+        Retry-After holds back everybody who asks this host; without it only this post waits:
+        0.5 s · 2ⁿ, capped, times a random factor in [0.5, 1] so that posts do not come back in
+        step. Raises FetchError when the retries are used up (gave_up, truncated), LongWaitError.
         """
         asked = parse_retry_after(error.retry_after) if isinstance(error, BusyError) else None
-        if asked is not None and asked > self._retry_after_max:
-            reason = f"{error}, asks to wait {asked:,.0f} s: more than web.retry_after_max"
-            raise FetchError(Outcome.HOST_PARKED, reason)
+        if isinstance(error, BusyError) and asked is not None and asked > self._retry_after_max:
+            raise LongWaitError(error, asked)
         self._failures += 1
         if self._failures > self._retries:
             outcome = Outcome.TRUNCATED if isinstance(error, TruncatedError) else Outcome.GAVE_UP
@@ -73,7 +82,7 @@ class Patience:
             self._throttle.hold(error.host, asked)
             return
         backoff = min(_MAX_BACKOFF, _FIRST_BACKOFF * 2 ** (self._failures - 1))
-        self._throttle.pause(backoff * random.uniform(0.5, 1.0))
+        await asyncio.sleep(backoff * random.uniform(0.5, 1.0))
 
 
 def parse_retry_after(value: str | None) -> float | None:
@@ -90,11 +99,13 @@ def parse_retry_after(value: str | None) -> float | None:
 
 
 def _summary(error: Exception) -> str:
-    """The innermost reason, without the names of the machinery around it or object addresses."""
-    inner = error
-    while inner.args and isinstance(inner.args[-1], Exception):
-        inner = inner.args[-1]
-    reason = getattr(inner, "reason", None)
-    if isinstance(reason, Exception):
-        return _summary(reason)
-    return f"{type(inner).__name__}: {inner}" if inner is not error else str(error)
+    """What went wrong, in words that do not differ from run to run."""
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return f"cannot connect to {error.host}: {error.os_error.strerror or error.os_error}"
+    return (
+        str(error)
+        if isinstance(error, BusyError | TruncatedError | UnreachableError)
+        else (f"{type(error).__name__}: {error}")
+    )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import threading
+import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
 from protego import Protego
@@ -16,7 +16,7 @@ _FRESH_FAILURE = 600.0
 
 
 class Robots:
-    """Reads each site's robots.txt once a day. Safe to share by threads.
+    """Reads each site's robots.txt once a day. For one event loop.
 
     :param agent: our name, as robots.txt would call it.
     :param read: fetches a robots.txt; returns its text ("" when the site has none) or raises
@@ -25,21 +25,23 @@ class Robots:
     """
 
     def __init__(
-        self, agent: str, read: Callable[[str], str], slow_down: Callable[[str, float], None]
+        self,
+        agent: str,
+        read: Callable[[str], Awaitable[str]],
+        slow_down: Callable[[str, float], None],
     ) -> None:
         self._agent = agent
         self._read = read
         self._slow_down = slow_down
-        self._lock = threading.Lock()
-        self._site_locks: dict[str, threading.Lock] = {}
+        self._site_locks: dict[str, asyncio.Lock] = {}
         self._rules: dict[str, tuple[float, Protego | FetchError]] = {}
 
-    def check(self, url: str) -> None:
+    async def check(self, url: str) -> None:
         """Raises FetchError: forbidden_by_robots, or gave_up when robots.txt cannot be read.
 
         A site whose robots.txt fails counts as closed (RFC 9309 section 2.3.1.4).
         """
-        rules = self._rules_of(url)
+        rules = await self._rules_of(url)
         if isinstance(rules, FetchError):
             raise FetchError(rules.outcome, rules.reason)
         if not rules.can_fetch(url, self._agent):
@@ -47,21 +49,19 @@ class Robots:
                 Outcome.FORBIDDEN_BY_ROBOTS, f"robots.txt of {urlsplit(url).netloc} forbids {url}"
             )
 
-    def _rules_of(self, url: str) -> Protego | FetchError:
+    async def _rules_of(self, url: str) -> Protego | FetchError:
         site = "{0.scheme}://{0.netloc}".format(urlsplit(url))
-        with self._lock:
-            site_lock = self._site_locks.setdefault(site, threading.Lock())
-        with site_lock:
+        async with self._site_locks.setdefault(site, asyncio.Lock()):
             expires, rules = self._rules.get(site, (0.0, None))
             if rules is None or time.monotonic() >= expires:
-                rules = self._load(site)
+                rules = await self._load(site)
                 fresh = _FRESH_FAILURE if isinstance(rules, FetchError) else _FRESH
                 self._rules[site] = (time.monotonic() + fresh, rules)
             return rules
 
-    def _load(self, site: str) -> Protego | FetchError:
+    async def _load(self, site: str) -> Protego | FetchError:
         try:
-            rules = Protego.parse(self._read(f"{site}/robots.txt"))
+            rules = Protego.parse(await self._read(f"{site}/robots.txt"))
         except FetchError as failure:
             reason = f"{site}/robots.txt cannot be read: {failure.reason}"
             return FetchError(failure.outcome, reason)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +15,7 @@ import pandas as pd
 from crawl.archives import SCHEME, ArchiveReader
 from crawl.errors import CrawlError
 from crawl.fetch import Fetched, fetch, fetch_archived
-from crawl.lanes import Lane
+from crawl.lanes import Lane, Work
 from crawl.outcomes import SUCCESS, Outcome
 from crawl.posts import Post, iterate_posts
 from crawl.progress import progress
@@ -23,19 +25,21 @@ from crawl.state import State
 from crawl.urls import web_host
 
 _MAX_LANES = 64  # a gallery may link to hundreds of hosts; each lane has its own threads
-_AHEAD_WEB = 1000  # posts; their bytes wait on disk
+_AHEAD_WEB = 1000  # posts
 _AHEAD_ARCHIVE = 16  # posts; their bytes wait in memory
+_MEMORY = 64_000_000  # bytes of images that wait there for their turn; the others wait on disk
 
 
 @dataclass(frozen=True)
 class Result:
-    """What became of one post. ``data``, the original bytes, only when the outcome is ok."""
+    """What became of one post: as Fetched. ``data``, the original bytes, only when it is ok."""
 
     post: Post
     outcome: Outcome
     reason: str  # empty when ok
     data: bytes | None
-    sha256: str  # hex; empty unless ok or duplicate_bytes
+    sha256: str  # hex; this and the next empty unless ok or duplicate_bytes
+    md5: str  # hex
     width: int | None  # pixels, from the header
     height: int | None
 
@@ -70,67 +74,93 @@ def _in_order(
 ) -> Generator[Result, None, None]:
     """Runs a lane a host and takes each post's result from its lane."""
     hosts = posts["url"].map(_host).astype("category")
-    lane_of = hosts.cat.codes % _MAX_LANES
-    work = _worker(settings, state, session)
+    lane_of = (hosts.cat.codes % _MAX_LANES).to_numpy()
+    memory = _Memory(_MEMORY)
+    work = _worker(settings, state, session, memory)
     lanes: dict[int, Lane] = {}
-    for number in sorted(lane_of.unique()):
-        mine = lane_of == number
-        ahead = _AHEAD_ARCHIVE if (hosts[mine] == SCHEME).any() else _AHEAD_WEB
-        lanes[number] = Lane(iterate_posts(posts[mine]), work, settings.concurrency, ahead)
     try:
-        for lane in lanes.values():
-            lane.fill()
-        for number in lane_of:
-            yield _result(*lanes[number].next(), state)
+        for number in sorted(set(lane_of.tolist())):
+            mine = lane_of == number
+            ahead = _AHEAD_ARCHIVE if (hosts[mine] == SCHEME).any() else _AHEAD_WEB
+            width = settings.concurrency
+            lanes[number] = Lane(iterate_posts(posts[mine]), work, width, ahead, session.loop)
+        for number in lane_of.tolist():
+            post, fetched = lanes[number].next()
+            yield _result(post, fetched, state)
+            memory.release(fetched)
     finally:
-        session.throttle.stop.set()  # wakes those that wait for their turn
         for lane in lanes.values():
             lane.close()
-        session.throttle.stop.clear()
 
 
 def _host(url: str) -> str:
     return SCHEME if url.startswith(SCHEME) else web_host(url)
 
 
-def _worker(settings: CrawlSettings, state: State, session: Session) -> Callable[[Post], Fetched]:
+class _Memory:
+    """Bytes of images that wait for their turn: as many as fit stay, the others wait on disk."""
+
+    def __init__(self, size: int) -> None:
+        self._free = size
+        self._lock = threading.Lock()
+
+    def keep(self, fetched: Fetched) -> Fetched:
+        """``fetched``, without its data when there is no room for them."""
+        size = len(fetched.data or b"")
+        with self._lock:
+            if size > self._free:
+                return replace(fetched, data=None)
+            self._free -= size
+        return fetched
+
+    def release(self, fetched: Fetched) -> None:
+        """``fetched`` has had its turn."""
+        with self._lock:
+            self._free += len(fetched.data or b"")
+
+
+def _worker(settings: CrawlSettings, state: State, session: Session, memory: _Memory) -> Work:
     archives = ArchiveReader()
 
-    def work(post: Post) -> Fetched:
+    async def work(post: Post) -> Fetched:
         if post.url.startswith(SCHEME):  # on disk already: nothing to remember
-            return fetch_archived(post, settings, archives)
+            return await asyncio.to_thread(fetch_archived, post, settings, archives)
         fetched = state.recall(post)
         if fetched is None:
             part = state.part(post)
-            fetched = fetch(post, settings, session, part)
+            fetched = await fetch(post, settings, session, part)
             state.record(post, fetched, part)
-        return replace(fetched, data=None)
+        return memory.keep(fetched)
 
     return work
 
 
 def _result(post: Post, fetched: Fetched, state: State) -> Result:
-    data = fetched.data
-    if fetched.outcome is Outcome.OK and data is None:
-        data = state.blob(fetched.sha256)
-        if data is None:
+    if fetched.outcome is Outcome.OK and fetched.data is None:
+        again = state.recall(post)
+        if again is None or again.data is None:
             raise CrawlError(f"the stored bytes of {post.url} are damaged: run the crawl again")
-    return Result(
-        post, fetched.outcome, fetched.reason, data, fetched.sha256, fetched.width, fetched.height
-    )
+        fetched = again
+    known = (fetched.data, fetched.sha256, fetched.md5, fetched.width, fetched.height)
+    return Result(post, fetched.outcome, fetched.reason, *known)
 
 
 def _mark_duplicates(results: Iterator[Result]) -> Iterator[Result]:
-    """Turns every ok result whose bytes came before into a duplicate_bytes without data."""
-    first: dict[str, str] = {}
+    """Turns every ok result whose bytes came before into a duplicate_bytes without data.
+
+    Within a source only: were it across sources, more posts of one would change the shards of
+    another.
+    """
+    first: dict[tuple[str, str], str] = {}
     for result in results:
+        key = (result.post.source, result.sha256)
         if result.outcome is not Outcome.OK:
             yield result
-        elif result.sha256 in first:
-            reason = f"same bytes as {first[result.sha256]}"
+        elif key in first:
+            reason = f"same bytes as {first[key]}"
             yield replace(result, outcome=Outcome.DUPLICATE_BYTES, reason=reason, data=None)
         else:
-            first[result.sha256] = result.post.url
+            first[key] = result.post.url
             yield result
 
 

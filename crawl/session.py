@@ -5,17 +5,18 @@ Everything this package requests, pages as well as images, goes through ``Sessio
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 from urllib.parse import urlencode, urljoin
 
-import urllib3
+import aiohttp
 
 from crawl.addresses import AddressGuard
 from crawl.breaker import Breaker
+from crawl.loop import LoopThread
 from crawl.outcomes import FetchError, Outcome
-from crawl.retry import BUSY, PASSING, BusyError, Patience
+from crawl.retry import BUSY, PASSING, BusyError, LongWaitError, Patience
 from crawl.robots import Robots
 from crawl.settings import CrawlSettings
 from crawl.throttle import Throttle
@@ -28,7 +29,7 @@ _MAX_ROBOTS_BYTES = 512_000  # RFC 9309 section 2.5 asks for at least 500 KiB
 _MAX_PAGE_BYTES = 64_000_000
 
 T = TypeVar("T")
-Reader = Callable[[urllib3.BaseHTTPResponse], T]
+Reader = Callable[[aiohttp.ClientResponse, str], Awaitable[T]]
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ _NOBODY = Credentials()
 
 
 class Session:
-    """A polite client, to be shared by threads; a context manager.
+    """A polite client; a context manager. Its coroutines run in its own loop, see ``loop``.
 
     :param settings: limits, contact, timeouts.
     :param connect_to: host → (address, port) to connect to in its place; see Transport.
@@ -69,132 +70,163 @@ class Session:
         self, settings: CrawlSettings, connect_to: dict[str, tuple[str, int]] | None = None
     ) -> None:
         self._settings = settings
-        self.throttle = Throttle(settings.rate, settings.concurrency)
-        self._robots = Robots(settings.user_agent_name, self._read_robots, self.throttle.slow_down)
+        self._user_agent = settings.user_agent
+        self._guard = AddressGuard(settings.allow_private_hosts, settings.contact)
+        self._connect_to = connect_to or {}
+        self._throttle = Throttle(settings.rate, settings.concurrency)
+        self._robots = Robots(settings.user_agent_name, self._read_robots, self._throttle.slow_down)
         self._breaker = Breaker(settings.park_after)
-        self._transport = Transport(
-            AddressGuard(settings.allow_private_hosts, settings.contact),
-            connect_to or {},
-            connections=settings.concurrency,
-            timeout=settings.timeout,
-            deadline=settings.deadline,
-        )
+        self.loop = LoopThread()
+        self._transport = self.loop.run(self._open())
 
     def __enter__(self) -> Session:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._transport.close()
+        self.loop.run(self._transport.close())
+        self.loop.close()
 
-    def get(
+    def page(self, url: str, credentials: Credentials = _NOBODY) -> Page:
+        """The page at ``url``, redirects followed. For any thread but the loop's. Raises FetchError
+        unless it is HTTP 200.
+        """
+        return self.loop.run(self.get(url, _read_page, dict, credentials, decompress=True))
+
+    async def get(
         self,
         url: str,
         read: Reader[T],
         headers: Callable[[], Mapping[str, str]] = dict,
         credentials: Credentials = _NOBODY,
+        decompress: bool = False,
     ) -> T:
         """What ``read`` makes of the answer to GET ``url``, asked again while it fails in passing.
 
         :param read: is given a streaming response with any status that is neither a redirect nor
-            busy; may raise TruncatedError, and is then called with a new response.
+            busy, and the URL it came from in the end; may raise TruncatedError, and is then called
+            with a new response.
         :param headers: called before each try, so that a retry can ask for a range.
+        :param decompress: whether the body may travel compressed.
 
         Raises FetchError (robots, address, retries used up, host parked, what ``read`` raises)
         and CrawlError.
         """
         host = web_host(url)
         self._breaker.check(host)
+
+        async def attempt() -> T:
+            return await self._follow(url, read, headers(), credentials, decompress)
+
         try:
-            answer = self._patiently(lambda: self._follow(url, read, headers(), credentials))
+            answer = await self._patiently(attempt)
+        except LongWaitError as failure:
+            self._breaker.park(failure.host, failure.reason)
+            raise
         except FetchError as failure:
             self._breaker.failed(host, failure)
             raise
         self._breaker.succeeded(host)
         return answer
 
-    def page(self, url: str, credentials: Credentials = _NOBODY) -> Page:
-        """The page at ``url``, redirects followed. Raises FetchError unless it is HTTP 200."""
-        return self.get(url, _read_page, lambda: {"Accept-Encoding": "gzip"}, credentials)
-
-    def _patiently(self, attempt: Callable[[], T]) -> T:
+    async def _open(self) -> Transport:
         settings = self._settings
-        patience = Patience(settings.retries, settings.retry_after_max, self.throttle)
+        return Transport(
+            self._guard,
+            self._connect_to,
+            timeout=settings.timeout,
+            deadline=settings.deadline,
+        )
+
+    async def _patiently(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        settings = self._settings
+        patience = Patience(settings.retries, settings.retry_after_max, self._throttle)
         while True:
             try:
-                return attempt()
+                return await attempt()
             except PASSING as error:
-                patience.wait(error)
+                await patience.wait(error)
 
-    def _read_robots(self, url: str) -> str:
-        return self._patiently(lambda: self._follow(url, _read_robots_body, {}, ask_robots=False))
+    async def _read_robots(self, url: str) -> str:
+        async def attempt() -> str:
+            return await self._follow(url, _read_robots_body, {}, ask_robots=False)
 
-    def _follow(
+        return await self._patiently(attempt)
+
+    async def _follow(
         self,
         url: str,
         read: Reader[T],
         headers: Mapping[str, str],
         credentials: Credentials = _NOBODY,
+        decompress: bool = True,
         ask_robots: bool = True,
     ) -> T:
         """Follows redirects hop by hop: each hop has its own robots.txt, address and throttle."""
+        headers = {"User-Agent": self._user_agent, **headers}
         for _ in range(_MAX_REDIRECTS + 1):
-            if not web_host(url):
+            if not (host := web_host(url)):
                 raise FetchError(Outcome.FORBIDDEN_ADDRESS, f"{url} is no http or https URL")
             if ask_robots:
-                self._robots.check(url)
-            answer = self._ask(url, read, {**headers, **credentials.headers}, credentials)
-            if not isinstance(answer, _Redirect):
-                return answer
-            url, credentials = answer.url, _NOBODY
+                await self._robots.check(url)
+            secret = {**headers, **credentials.headers}
+            async with self._throttle.slot(host):
+                response = await self._ask(url, secret, credentials, decompress)
+                async with response:
+                    target = _redirect(url, response)
+                    if target is None:
+                        if response.status in BUSY:
+                            wanted = response.headers.get("Retry-After")
+                            raise BusyError(host, response.status, wanted)
+                        return await read(response, url)
+            if credentials.query:  # where it leads to may repeat them
+                raise FetchError(Outcome.GAVE_UP, "redirected, and a key is sent nowhere else")
+            url, credentials = target, _NOBODY
         raise FetchError(Outcome.GAVE_UP, f"redirected more than {_MAX_REDIRECTS} times")
 
-    def _ask(
-        self, url: str, read: Reader[T], headers: Mapping[str, str], credentials: Credentials
-    ) -> T | _Redirect:
-        host = web_host(url)
-        headers = {"User-Agent": self._settings.user_agent, **headers}
-        with self.throttle.slot(host):
-            try:
-                response = self._transport.get(credentials.add_to(url), headers)
-            except ValueError:  # its text would show the credentials
-                raise FetchError(Outcome.GAVE_UP, f"{url} is not a valid URL") from None
-            response.url = url  # without the credentials
-            try:
-                if response.status in _REDIRECTS and (target := response.headers.get("Location")):
-                    return _Redirect(_join(url, target))
-                if response.status in BUSY:
-                    raise BusyError(host, response.status, response.headers.get("Retry-After"))
-                return read(response)
-            finally:
-                # Goes back to the pool by itself when its body was read; closed otherwise.
-                response.close()
+    async def _ask(
+        self, url: str, headers: dict[str, str], credentials: Credentials, decompress: bool
+    ) -> aiohttp.ClientResponse:
+        try:
+            return await self._transport.get(credentials.add_to(url), headers, decompress)
+        except ValueError:  # its text would show the credentials
+            raise FetchError(Outcome.GAVE_UP, f"{url} is not a valid URL") from None
 
 
-@dataclass(frozen=True)
-class _Redirect:
-    url: str
-
-
-def _join(url: str, target: str) -> str:
+def _redirect(url: str, response: aiohttp.ClientResponse) -> str | None:
+    """Where ``response``, to a request for ``url``, sends us; None when it is an answer."""
+    target = response.headers.get("Location")
+    if response.status not in _REDIRECTS or not target:
+        return None
     try:
         return urljoin(url, target)
     except ValueError:  # e.g. http://[
         raise FetchError(Outcome.GAVE_UP, f"redirected to {target!r}, not a valid URL") from None
 
 
-def _read_page(response: urllib3.BaseHTTPResponse) -> Page:
+async def _read_page(response: aiohttp.ClientResponse, url: str) -> Page:
+    if response.status in (404, 410):
+        raise FetchError(Outcome.GONE, f"HTTP {response.status}")
     if response.status != 200:
         raise FetchError(Outcome.GAVE_UP, f"HTTP {response.status}")
-    body = response.read(_MAX_PAGE_BYTES + 1, decode_content=True)
+    body = await _read_up_to(_MAX_PAGE_BYTES + 1, response)
     if len(body) > _MAX_PAGE_BYTES:
         raise FetchError(Outcome.TOO_LARGE, f"a page of more than {_MAX_PAGE_BYTES:,} bytes")
-    return Page(str(response.url), body)
+    return Page(url, body)
 
 
-def _read_robots_body(response: urllib3.BaseHTTPResponse) -> str:
+async def _read_robots_body(response: aiohttp.ClientResponse, url: str) -> str:
     if 400 <= response.status < 500:
         return ""  # RFC 9309 section 2.3.1.3: no robots.txt, no rules
     if response.status != 200:
         raise FetchError(Outcome.GAVE_UP, f"HTTP {response.status}")
-    body = response.read(_MAX_ROBOTS_BYTES, decode_content=True)
+    body = await _read_up_to(_MAX_ROBOTS_BYTES, response)
     return body.decode("utf-8", errors="replace")
+
+
+async def _read_up_to(most: int, response: aiohttp.ClientResponse) -> bytes:
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) >= most:
+            break
+    return bytes(body[:most])

@@ -1,8 +1,9 @@
 """What a crawl remembers between runs, so that it never asks twice for what it has.
 
-A small SQLite table of outcomes and, beside it, the bytes of each image in a file named by their
-sha256. A blob grows as a part, and is moved before its row is committed, so whatever moment the
-process is killed at, a row speaks of a whole blob and only transfers under way are cut.
+A small SQLite table of outcomes, and beside it packs: files to which the bytes of one image after
+the other are appended. An image is in its pack before its row is committed, so whatever moment the
+process is killed at, a row speaks of whole bytes and only transfers under way are cut. (A file an
+image would be ten times slower.)
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import hashlib
 import sqlite3
 import threading
 from pathlib import Path
+from typing import IO
 
 from filelock import FileLock, Timeout
 
@@ -27,9 +29,11 @@ _FACTS = (Outcome.OK, Outcome.GONE, Outcome.TOO_LARGE)
 # by the next crawl, but not by the continuation of one that was cut short.
 _THIS_CRAWL = (Outcome.NOT_AN_IMAGE, Outcome.CHECKSUM_MISMATCH)
 
+_PACK_BYTES = 256_000_000  # a pack that has more is closed and the next one begun
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS outcomes (
     url TEXT, md5 TEXT, outcome TEXT, reason TEXT, sha256 TEXT, limits TEXT,
+    pack INTEGER, start INTEGER, size INTEGER,
     PRIMARY KEY (url, md5)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS images ON outcomes (md5) WHERE outcome = 'ok' AND md5 != '';
@@ -45,8 +49,8 @@ class State:
     def __init__(self, folder: Path, settings: CrawlSettings) -> None:
         self._settings = settings
         self._limits = f"{settings.max_bytes} {settings.max_pixels}"
-        self._blobs, self._parts = folder / "blobs", folder / "parts"
-        for path in (self._blobs, self._parts):
+        self._packs, self._parts = folder / "packs", folder / "parts"
+        for path in (self._packs, self._parts):
             path.mkdir(parents=True, exist_ok=True)
         self._file_lock = FileLock(folder / "lock")
         try:
@@ -57,11 +61,18 @@ class State:
             ) from None
         self._lock = threading.Lock()
         self._db = sqlite3.connect(
-            folder / "state.sqlite", check_same_thread=False, isolation_level=None
+            folder / "crawl.sqlite", check_same_thread=False, isolation_level=None
         )
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=NORMAL")
         self._db.executescript(_SCHEMA)
+        self._left_over = {path.name for path in self._parts.iterdir()}
+        # Hashes of what may be found, to ask the database for nothing else.
+        self._known: set[int] = set()
+        for url, md5 in self._db.execute("SELECT url, md5 FROM outcomes"):
+            self._learn(url, md5)
+        self._number = max((int(path.stem) for path in self._packs.glob("*.pack")), default=0)
+        self._pack = self._open_pack()
 
     def __enter__(self) -> State:
         return self
@@ -69,6 +80,7 @@ class State:
     def __exit__(self, *exc: object) -> None:
         with self._lock:
             self._db.close()
+            self._pack.close()
         self._file_lock.release()
 
     def recall(self, post: Post) -> Fetched | None:
@@ -77,44 +89,40 @@ class State:
         A stored image is judged again, as the limits or the md5 may have changed since. An image
         with the md5 that ``post`` states is known, whichever site it came from.
         """
-        row = self._row("url = ? AND md5 = ?", post.url, post.md5)
-        if row is None and post.md5:
+        row = None
+        if hash((post.url, post.md5)) in self._known:
+            row = self._row("url = ? AND md5 = ?", post.url, post.md5)
+        if row is None and hash(post.md5) in self._known:
             row = self._row("md5 = ? AND md5 != '' AND outcome = 'ok'", post.md5)
         if row is None:
             return None
-        outcome, reason, sha256, limits = row
+        outcome, reason, sha256, limits, pack, start, size = row
         if outcome == Outcome.OK:
-            data = self.blob(sha256)
-            return None if data is None else judge(data, post, self._settings)
+            data = self._read(pack, start, size)
+            intact = hashlib.sha256(data).hexdigest() == sha256
+            return judge(data, post, self._settings) if intact else None
         if outcome == Outcome.TOO_LARGE and limits != self._limits:
             return None
         return Fetched(Outcome(outcome), reason)
 
     def part(self, post: Post) -> Part:
         """What an earlier run has of the bytes of ``post``, perhaps nothing yet."""
-        return Part(part_path(self._parts, post.url, post.md5))
+        path = part_path(self._parts, post.url, post.md5)
+        return Part(path, resume=path.name in self._left_over)
 
     def record(self, post: Post, fetched: Fetched, part: Part) -> None:
-        """Remembers what came of ``post``, unless the very next run should try again. ``part``,
-        when the image is whole and right, becomes its stored bytes.
-        """
+        """Remembers what came of ``post``, unless the very next run should try again."""
         if fetched.outcome not in _FACTS + _THIS_CRAWL:
             return  # the part stays: the next run goes on with it
-        if fetched.outcome is Outcome.OK:
-            part.move(self._blob_path(fetched.sha256))
-        else:
-            part.discard()
-        row = (post.url, post.md5, fetched.outcome, fetched.reason, fetched.sha256, self._limits)
         with self._lock:
-            self._db.execute("INSERT OR REPLACE INTO outcomes VALUES (?, ?, ?, ?, ?, ?)", row)
-
-    def blob(self, sha256: str) -> bytes | None:
-        """The stored bytes with this hash, or None when they are missing or damaged."""
-        try:
-            data = self._blob_path(sha256).read_bytes()
-        except FileNotFoundError:
-            return None
-        return data if hashlib.sha256(data).hexdigest() == sha256 else None
+            place = (None, None, None) if fetched.data is None else self._store(fetched.data)
+            known = (fetched.outcome, fetched.reason, fetched.sha256, self._limits)
+            self._db.execute(
+                "INSERT OR REPLACE INTO outcomes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (post.url, post.md5, *known, *place),
+            )
+        self._learn(post.url, post.md5)
+        part.discard()
 
     def finish(self) -> None:
         """Every post has had its turn: the next crawl may try again what could be mended."""
@@ -124,11 +132,39 @@ class State:
         for left_over in self._parts.iterdir():
             left_over.unlink()
 
-    def _row(self, where: str, *values: str) -> tuple[str, str, str, str] | None:
-        query = f"SELECT outcome, reason, sha256, limits FROM outcomes WHERE {where}"
+    def _learn(self, url: str, md5: str) -> None:
+        self._known.add(hash((url, md5)))
+        if md5:
+            self._known.add(hash(md5))
+
+    def _row(self, where: str, *values: str) -> tuple | None:
+        columns = "outcome, reason, sha256, limits, pack, start, size"
         with self._lock:
-            row: tuple[str, str, str, str] | None = self._db.execute(query, values).fetchone()
+            row: tuple | None = self._db.execute(
+                f"SELECT {columns} FROM outcomes WHERE {where}", values
+            ).fetchone()
         return row
 
-    def _blob_path(self, sha256: str) -> Path:
-        return self._blobs / sha256[:2] / sha256
+    def _store(self, data: bytes) -> tuple[int, int, int]:
+        """Appends ``data``; returns (pack, start, size)."""
+        if self._pack.tell() > _PACK_BYTES:
+            self._pack.close()
+            self._number += 1
+            self._pack = self._open_pack()
+        start = self._pack.tell()
+        self._pack.write(data)
+        return self._number, start, len(data)
+
+    def _open_pack(self) -> IO[bytes]:
+        return self._pack_path(self._number).open("ab", buffering=0)
+
+    def _read(self, pack: int, start: int, size: int) -> bytes:
+        try:
+            with self._pack_path(pack).open("rb") as file:
+                file.seek(start)
+                return file.read(size)
+        except FileNotFoundError:
+            return b""
+
+    def _pack_path(self, number: int) -> Path:
+        return self._packs / f"{number:06d}.pack"

@@ -2,7 +2,7 @@
 
 Reads the official layout (see `celeba_layout`), keeps the images whose labels are as asked, and
 aligns them on the two eyes to the template that the anime faces have. Images that cannot be read
-are counted and listed in ``data/photos/corrupt.csv``.
+are counted and listed in ``data/dropped/photos.parquet``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ import pandas as pd
 from pipeline import celeba_layout, images, parallel, params, sheets, stage, tables, tracking
 from pipeline.align import align_face
 from pipeline.errors import StageError
-from pipeline.params import Align, Celeba
+from pipeline.params import Align, Celeba, Exclude
+from pipeline.paths import DROPPED
 from pipeline.paths import PHOTOS as OUT
 from pipeline.vocabulary import from_celeba
 
@@ -62,8 +63,10 @@ def choose(rows: pd.DataFrame, settings: Celeba) -> tuple[pd.DataFrame, dict[str
     return rows, counts
 
 
-def align_photos(settings: Celeba, align: Align, workers: int) -> Photos:
-    """Read, filter and align the copy of CelebA at ``settings.path``.
+def align_photos(settings: Celeba, align: Align, exclude: Exclude, workers: int) -> Photos:
+    """Read, filter and align the copy of CelebA at ``settings.path``, less the excluded photos.
+
+    An excluded photo keeps its place in the sample: no other one comes in for it.
 
     Returns rows with ``id``, ``image`` (PNG, RGB [S, S, 3]), ``file``, ``identity``,
     ``partition``, the labels as bools and the five attributes of `vocabulary`.
@@ -87,6 +90,7 @@ def align_photos(settings: Celeba, align: Align, workers: int) -> Photos:
         total=-(-len(chosen) // 256),
     )
     outcomes = pd.DataFrame([outcome for chunk in results for outcome in chunk])
+    outcomes.loc[exclude.exclusions().mask(outcomes), "problem"] = "excluded"
     return _collect(chosen, outcomes, counts, settings.path)
 
 
@@ -122,11 +126,12 @@ def _align_one(file: str, data: bytes, eyes: np.ndarray, align: Align) -> dict[s
 def _collect(
     chosen: pd.DataFrame, outcomes: pd.DataFrame, counts: dict[str, int], path: Path
 ) -> Photos:
-    corrupt = outcomes.loc[outcomes["problem"] == "corrupt", ["file", "reason"]]
+    corrupt = outcomes.loc[outcomes["problem"] == "corrupt", ["file", "reason"]].astype("str")
     good = outcomes[outcomes["problem"] == ""]
     kept = good.drop_duplicates("id")
     problems = Counter(outcomes["problem"])
     counts |= {
+        "excluded": problems["excluded"],
         "corrupt": problems["corrupt"],
         "too_much_border": problems["border"],
         "exact_duplicates": len(good) - len(kept),
@@ -136,7 +141,8 @@ def _collect(
         first = f" (first: {corrupt.iloc[0]['reason']})" if len(corrupt) else ""
         raise StageError(
             f"celeba: none of {len(chosen)} images of {path} is left, {problems['corrupt']} "
-            f"unreadable{first}, {problems['border']} over align.max_border: check the images"
+            f"unreadable{first}, {problems['border']} over align.max_border, "
+            f"{problems['excluded']} in exclude: check the images"
         )
     labels = chosen.loc[kept["file"]].drop(columns=["eyes"])
     attributes = [from_celeba(row) for row in labels.to_dict("records")]
@@ -154,11 +160,14 @@ def _collect(
 def main() -> None:
     """Run the stage."""
     settings, align = params.load(params.Celeba), params.load(params.Align)
-    with tracking.stage_run("celeba", params.plain(settings, align), inputs=[settings.path]) as run:
-        photos = align_photos(settings, align, stage.workers())
+    exclude = params.load(params.Exclude)
+    with tracking.stage_run(
+        "celeba", params.plain(settings, align, exclude), inputs=[settings.path]
+    ) as run:
+        photos = align_photos(settings, align, exclude, stage.workers())
         with tables.new_folder(OUT) as out:
             tables.write_frame(out, "photos", photos.frame)
-            photos.corrupt.to_csv(out / "corrupt.csv", index=False)
+        tables.write_file(DROPPED / "photos.parquet", photos.corrupt)
         shown = photos.frame.head(100)
         faces = [tables.decode(image["bytes"]) for image in shown["image"]]
         sheets.contact_sheet(SHEET / "kept.png", faces, list(shown["hair"]))

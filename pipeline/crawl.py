@@ -1,4 +1,4 @@
-"""``crawl``: download the posts and keep their original bytes in Parquet shards.
+"""``crawl``: download the posts and keep their original bytes in Parquet shards, see `raw`.
 
 Every post ends in one counted outcome; ``failures.parquet`` lists all that are not ``ok``. What is
 complete is remembered outside DVC's outs, so that a killed crawl goes on.
@@ -6,90 +6,44 @@ complete is remembered outside DVC's outs, so that a killed crawl goes on.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import Any
-
-import pandas as pd
-import pyarrow as pa
-
 from crawl.outcomes import Outcome
-from crawl.run import Result, crawl
+from crawl.run import crawl
 from crawl.session import Session
 from crawl.settings import CrawlSettings
-from pipeline import params, stage, tables, tracking
+from pipeline import params, raw, stage, tables, tracking
 from pipeline.demo.site import connections
 from pipeline.errors import StageError
-from pipeline.paths import POSTS, RAW
-
-SCHEMA = pa.schema(
-    [
-        ("id", pa.string()),  # sha256 of the bytes
-        ("image", tables.IMAGE),
-        *((name, pa.string()) for name in ("source", "url", "post_id", "licence", "artist")),
-        *((name, pa.string()) for name in ("source_link", "tags", "rating")),
-        ("width", pa.int32()),
-        ("height", pa.int32()),
-    ]
-)
-FAILURES = ["source", "post_id", "url", "outcome", "reason"]
-
-
-@dataclass
-class Tally:
-    """Counts every outcome while results pass through, and lists those that are not ok."""
-
-    outcomes: Counter[str] = field(default_factory=Counter)
-    failures: list[tuple[str, ...]] = field(default_factory=list)
-
-    def images(self, results: Iterable[Result]) -> Iterator[dict[str, Any]]:
-        """Rows of `SCHEMA` for the posts that came back as images."""
-        for result in results:
-            post, outcome = result.post, result.outcome
-            self.outcomes[outcome.value] += 1
-            if outcome is Outcome.OK:
-                yield {
-                    **{name: getattr(post, name) for name in SCHEMA.names if hasattr(post, name)},
-                    "id": result.sha256,
-                    "image": {"bytes": result.data, "path": None},
-                    "width": result.width,
-                    "height": result.height,
-                }
-            else:
-                self.failures.append(
-                    (post.source, post.post_id, post.url, outcome.value, result.reason)
-                )
+from pipeline.paths import FAILURES, POSTS, RAW
 
 
 def main() -> None:
     """Download all posts."""
     section, web = params.load(params.Crawl), params.load(params.Web)
-    discover = params.load(params.Discover)
+    discover, exclude = params.load(params.Discover), params.load(params.Exclude)
     settings = CrawlSettings(**web.model_dump(), **section.model_dump(exclude={"shard_mb"}))
     posts = tables.read_frame(POSTS)
+    count, tally, exclusions = len(posts), raw.Tally(), exclude.exclusions()
     state_dir = stage.cache_dir("crawl")
-    with tracking.stage_run("crawl", params.plain(section, web), inputs=[POSTS]) as run:
-        tally = Tally()
+    with tracking.stage_run("crawl", params.plain(section, web, exclude), inputs=[POSTS]) as run:
+        posts = raw.drop_excluded(posts, exclusions, tally)
         with (
             tables.new_folder(RAW) as out,
             connections(discover.inputs) as connect_to,
             Session(settings, connect_to) as session,
         ):
             results = crawl(posts, settings, state_dir, session)
-            kept = tables.write_shards(out, "raw", tally.images(results), SCHEMA, section.shard_mb)
-            failures = pd.DataFrame(tally.failures, columns=FAILURES)
-            tables.write_file(out / "failures.parquet", failures)
-            if not kept:
+            raw.store(results, out, exclusions, section.shard_mb, tally)
+            tables.write_file(out / FAILURES.name, tally.frame())
+            if not tally.outcomes[Outcome.OK]:
                 raise StageError(
-                    f"none of {len(posts)} posts came back as an image "
+                    f"none of {count} posts came back as an image "
                     f"({dict(tally.outcomes)}): check web and crawl in params.yaml"
                 )
         outcomes = {outcome.value: tally.outcomes[outcome.value] for outcome in Outcome}
-        metrics = {"posts": len(posts), "outcomes": outcomes}
+        metrics = {"posts": count, "outcomes": outcomes}
         stage.write_json(stage.METRICS / "crawl.json", metrics)
         run.metrics(metrics)
-        run.artifact(RAW / "failures.parquet")
+        run.artifact(FAILURES)
 
 
 if __name__ == "__main__":

@@ -3,8 +3,9 @@
 In stages, because one threshold either misses crops or takes two faces for one: pairs whose 256-bit
 perceptual hashes are close (mirror images too) are duplicates, pairs a little further apart are
 compared pixel by pixel after registration, and the rest are different. A copy is dropped only when
-it is itself a duplicate of the one that is kept: there are no chains. ``dropped.parquet`` says for
-every dropped row where it came from and why it went; ``pairs.parquet`` lists all pairs looked at.
+it is itself a duplicate of the one that is kept: there are no chains. In ``data/dropped/``,
+``anime.parquet`` says for every dropped row where it came from and why it went, and
+``anime_pairs.parquet`` lists all pairs looked at.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import pandas as pd
 from pipeline import hashes, parallel, params, sheets, stage, tables, tracking
 from pipeline.params import Dedupe
 from pipeline.paths import ANIME as OUT
-from pipeline.paths import FACES
+from pipeline.paths import DROPPED, FACES
 from pipeline.registration import correlation
 from pipeline.vocabulary import ATTRIBUTES, UNKNOWN, from_tags, known_or_measured
 
@@ -155,7 +156,9 @@ def _explain(dropped: pd.DataFrame, ids: pd.Series, duplicates: pd.DataFrame) ->
         )
     extra = ["kept_id", "bits", "mirror", "correlation", "verdict"]
     columns = [*dropped.columns.drop(["image", "keeper"]), *extra]
-    return pd.DataFrame(rows, columns=columns).sort_values(["id", "url"], ignore_index=True)
+    kinds = dropped.dtypes.reindex(columns).dropna()  # so that an empty table has them too
+    frame = pd.DataFrame(rows, columns=columns).astype(kinds)
+    return frame.sort_values(["id", "url"], ignore_index=True)
 
 
 def _count(
@@ -203,18 +206,21 @@ def _draw_sheets(faces: pd.DataFrame, result: Deduped, settings: Dedupe) -> None
 
 def main() -> None:
     """Run the stage."""
-    settings = params.load(params.Dedupe)
-    with tracking.stage_run("dedupe", params.plain(settings), inputs=[FACES]) as run:
+    settings, exclude = params.load(params.Dedupe), params.load(params.Exclude)
+    with tracking.stage_run("dedupe", params.plain(settings, exclude), inputs=[FACES]) as run:
         faces = tables.read_frame(FACES, name="faces")
+        excluded = exclude.exclusions().mask(faces)
+        faces = faces[~excluded].reset_index(drop=True)
         result = dedupe(faces, settings, stage.workers())
         with tables.new_folder(OUT) as out:
             tables.write_frame(out, "anime", result.kept)
-            tables.write_file(out / "dropped.parquet", result.dropped)
-            ids = {side: faces["id"].to_numpy()[result.pairs[side]] for side in ("first", "second")}
-            tables.write_file(out / "pairs.parquet", result.pairs.assign(**ids))
+        tables.write_file(DROPPED / "anime.parquet", result.dropped)
+        ids = {side: faces["id"].to_numpy()[result.pairs[side]] for side in ("first", "second")}
+        tables.write_file(DROPPED / "anime_pairs.parquet", result.pairs.assign(**ids))
         _draw_sheets(faces, result, settings)
-        stage.write_json(METRICS, result.counts)
-        run.metrics(result.counts)
+        metrics = {"excluded": int(excluded.sum()), **result.counts}
+        stage.write_json(METRICS, metrics)
+        run.metrics(metrics)
         run.artifact(SHEETS, "dedupe")
 
 

@@ -17,12 +17,13 @@ from pipeline.paths import POSTS
 def main() -> None:
     """List the posts of all sources."""
     settings, web = params.load(params.Discover), params.load(params.Web)
+    exclude = params.load(params.Exclude)
     with tracking.stage_run(
-        "discover", params.plain(settings, web), inputs=[settings.inputs]
+        "discover", params.plain(settings, web, exclude), inputs=[settings.inputs]
     ) as run:
         polite = CrawlSettings(**web.model_dump())
         with connections(settings.inputs) as connect_to, Session(polite, connect_to) as session:
-            posts, counts = discover(settings.sources, session)
+            posts, counts = discover(settings.sources, session, exclude.exclusions())
         if posts.empty:
             raise StageError(
                 "no source listed a post: check discover.sources in params.yaml "

@@ -2,7 +2,7 @@
 
 A picture may hold several faces: each that passes the quality gates is a row. Every picture and
 face that is left out is counted by reason; files that cannot be read are listed in
-``data/faces/unreadable.csv``.
+``data/dropped/faces.parquet``. How the raw rows lie in shards changes nothing.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from pipeline import images, parallel, params, sheets, stage, tables, tracking
 from pipeline.align import align_face
 from pipeline.detect import Detection, check_detector, detect
 from pipeline.errors import StageError
-from pipeline.params import Align, Faces
+from pipeline.params import Align, Exclude, Faces
+from pipeline.paths import DROPPED, RAW
 from pipeline.paths import FACES as OUT
-from pipeline.paths import RAW
 from pipeline.vocabulary import ATTRIBUTES, UNKNOWN, from_tags, known_or_measured, nearest_colour
 
 SHEETS = stage.SHEETS / "faces"
 METRICS = stage.METRICS / "faces.json"
 PROVENANCE = ["source", "url", "post_id", "licence", "artist", "tags"]
 REASONS = ["no_face", "unlikely", "small", "tilted", "border", "blurred"]  # in the order of gates
-PICTURES = ["unreadable", "no_face", "with_faces"]  # what becomes of a picture
+PICTURES = ["excluded_pictures", "unreadable", "no_face", "with_faces"]  # what becomes of one
 SHOWN = 20  # rejected examples of each reason on the sheet
 
 
@@ -41,7 +41,7 @@ class FacesResult:
     """The kept faces, examples of the rejected, the unreadable files, and counts."""
 
     frame: pd.DataFrame
-    rejected: pd.DataFrame  # reason, image (RGB uint8), note; a sample
+    rejected: pd.DataFrame  # id (of the picture), reason, image (RGB uint8), note; a sample
     unreadable: pd.DataFrame  # id, url, reason
     counts: dict[str, Any]
 
@@ -57,39 +57,48 @@ class _Findings:
 
 
 def find_faces(
-    batches: Iterable[pd.DataFrame], settings: Faces, align: Align, workers: int
+    batches: Iterable[pd.DataFrame], settings: Faces, align: Align, exclude: Exclude, workers: int
 ) -> FacesResult:
     """Detect, gate and align the faces of all pictures.
 
     Args:
-        batches: raw rows: ``id``, ``image`` (the file's bytes) and the columns of `PROVENANCE`.
+        batches: raw rows: ``id``, ``image`` (the file's bytes), ``md5`` and the columns of
+            `PROVENANCE`.
+        exclude: pictures and faces that are left out.
 
     Returns rows with ``id`` (sha256 of the face's pixels), ``image`` (PNG, RGB [S, S, 3]), the
     provenance, places and measures in pixels of the picture (``box_x`` … ``eye_distance``,
     ``tilt`` in degrees), ``sharpness``, ``border``, and the five attributes of `vocabulary`. The
-    same rows for any number of workers. Raises StageError when no face is left.
+    same rows for any number of workers and any order and size of batches. Raises StageError when no
+    face is left.
     """
-    task = partial(_find_in_chunk, settings, align)
+    task = partial(_find_in_chunk, settings, align, exclude)
     results = parallel.over(task, batches, workers=workers, label="faces")
     counts = sum((found.counts for found in results), Counter())
-    rows = [row for found in results for row in found.faces]
-    if not rows:
+    frame = pd.DataFrame([row for found in results for row in found.faces])
+    excluded = exclude.exclusions().mask(frame)
+    counts["excluded_faces"] = int(excluded.sum())
+    frame = frame[~excluded]
+    if frame.empty:
         raise StageError(
             f"no face is left of {counts['pictures']} pictures ({_funnel(counts)}): check what was "
             "crawled, or change faces.detect_size, faces.pad or the gates after it"
         )
-    frame = pd.DataFrame(rows).sort_values(["id", "url"], ignore_index=True)
+    frame = frame.sort_values(["id", "url"], ignore_index=True)
     counts["kept"] = len(frame)
     rejected = pd.DataFrame(
         [row for found in results for row in found.rejected],
-        columns=["reason", "image", "note"],
-    )
+        columns=["id", "reason", "image", "note"],
+    ).sort_values("id", kind="stable", ignore_index=True)
     examples = rejected.groupby("reason", sort=False).head(SHOWN)
     unreadable = pd.DataFrame(
-        [row for found in results for row in found.unreadable], columns=["id", "url", "reason"]
-    )
+        [row for found in results for row in found.unreadable],
+        columns=["id", "url", "reason"],
+        dtype="str",
+    ).sort_values(["id", "url"], ignore_index=True)
+    faces = ["detected", "excluded_faces", *REASONS, "kept"]
     metrics = {
-        **{name: counts[name] for name in ["pictures", *PICTURES, "detected", *REASONS, "kept"]},
+        **{name: counts[name] for name in ["pictures", *PICTURES, *faces]},
         "sources": frame["source"].value_counts().sort_index().to_dict(),
         "measured_hair": float((frame["hair_from"] == "measured").mean()),
         "enlarged": int((frame["eye_distance"] < align.eye_distance * align.size).sum()),
@@ -98,13 +107,18 @@ def find_faces(
 
 
 def _funnel(counts: Counter[str]) -> str:
-    return ", ".join(f"{counts[name]} {name}" for name in ["unreadable", *REASONS] if counts[name])
+    lost = [*PICTURES[:-1], *REASONS[1:], "excluded_faces"]
+    return ", ".join(f"{counts[name]} {name}" for name in lost if counts[name])
 
 
-def _find_in_chunk(settings: Faces, align: Align, batch: pd.DataFrame) -> _Findings:
-    found = _Findings([], [], [], Counter())
-    for row in batch.to_dict("records"):
-        found.counts["pictures"] += 1
+def _find_in_chunk(
+    settings: Faces, align: Align, exclude: Exclude, batch: pd.DataFrame
+) -> _Findings:
+    excluded = exclude.exclusions().mask(batch)
+    counts = Counter(pictures=len(batch), excluded_pictures=int(excluded.sum()))
+    found = _Findings([], [], [], counts)
+    # By id, so that the first examples of a reason are the same ones whatever the shards.
+    for row in batch[~excluded].sort_values("id", kind="stable").to_dict("records"):
         try:
             rgb = images.read_rgb(row["image"]["bytes"])
         except StageError as error:
@@ -122,7 +136,7 @@ def _find_in_picture(
     found.counts["with_faces" if detections else "no_face"] += 1
     found.counts["detected"] += len(detections)
     if not detections:
-        _reject(found, "no_face", rgb, row["source"])
+        _reject(found, row["id"], "no_face", rgb, row["source"])
     for face in detections:
         crop, border = align_face(rgb, face.eyes, align)
         sharpness = float(cv2.Laplacian(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), cv2.CV_64F).var())
@@ -136,7 +150,7 @@ def _find_in_picture(
         failed = next((name for name, (_, fails) in gates.items() if fails), None)
         if failed:
             found.counts[failed] += 1
-            _reject(found, failed, crop, f"{gates[failed][0]:.2f}")
+            _reject(found, row["id"], failed, crop, f"{gates[failed][0]:.2f}")
             continue
         found.faces.append(
             {
@@ -154,12 +168,13 @@ def _find_in_picture(
         )
 
 
-def _reject(found: _Findings, reason: str, rgb: np.ndarray, note: str) -> None:
+def _reject(found: _Findings, raw_id: str, reason: str, rgb: np.ndarray, note: str) -> None:
     if sum(row["reason"] == reason for row in found.rejected) < SHOWN:
         scale = min(1.0, 128 / max(rgb.shape[:2]))
         size = [max(1, round(side * scale)) for side in rgb.shape[1::-1]]
         small = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
-        found.rejected.append({"reason": reason, "image": small, "note": f"{reason}\n{note}"})
+        note = f"{reason}\n{note}"
+        found.rejected.append({"id": raw_id, "reason": reason, "image": small, "note": note})
 
 
 def _places(face: Detection) -> dict[str, float]:
@@ -183,7 +198,7 @@ def _attributes(face: Detection, tags: str, page_faces: int) -> dict[str, str]:
 
 def raw_batches(folder: Path) -> Iterator[pd.DataFrame]:
     """The raw shards a few dozen pictures at a time, so that memory does not grow with them."""
-    columns = ["id", "image", *PROVENANCE]
+    columns = ["id", "image", "md5", *PROVENANCE]
     for shard in sorted(folder.glob("raw-*.parquet")):
         with pq.ParquetFile(shard) as file:
             for batch in file.iter_batches(batch_size=parallel.CHUNK, columns=columns):
@@ -212,12 +227,13 @@ def _draw_sheets(result: FacesResult, settings: Faces, align: Align) -> None:
 def main() -> None:
     """Run the stage."""
     settings, align = params.load(params.Faces), params.load(params.Align)
-    with tracking.stage_run("faces", params.plain(settings, align), inputs=[RAW]) as run:
+    exclude = params.load(params.Exclude)
+    with tracking.stage_run("faces", params.plain(settings, align, exclude), inputs=[RAW]) as run:
         check_detector(settings.detect_size)
-        result = find_faces(raw_batches(RAW), settings, align, stage.workers())
+        result = find_faces(raw_batches(RAW), settings, align, exclude, stage.workers())
         with tables.new_folder(OUT) as out:
             tables.write_frame(out, "faces", result.frame)
-            result.unreadable.to_csv(out / "unreadable.csv", index=False)
+        tables.write_file(DROPPED / "faces.parquet", result.unreadable)
         _draw_sheets(result, settings, align)
         stage.write_json(METRICS, result.counts)
         run.metrics(result.counts)

@@ -7,7 +7,7 @@ import io
 import warnings
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from pipeline.errors import StageError
 
@@ -27,6 +27,8 @@ def read_rgb(data: bytes) -> np.ndarray:
                 if image.width * image.height > MAX_PIXELS:
                     raise StageError(f"{image.width}×{image.height} pixels are too many")
                 return np.asarray(_flatten(ImageOps.exif_transpose(image)))
+    except UnidentifiedImageError:  # its message names a memory address: other bytes each run
+        raise StageError("no image of a known format") from None
     except (OSError, ValueError, SyntaxError, IndexError, Image.DecompressionBombError) as error:
         raise StageError(" ".join(str(error).split()) or type(error).__name__) from None
 

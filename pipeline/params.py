@@ -1,22 +1,24 @@
 """The typed form of ``params.yaml``: one pydantic model per section, unknown keys refused.
 
-A stage reads its own section, and one that stages share: ``web``, how politely sites are asked, or
-``align``, the template of photos and drawings. ``compute`` says where work runs, never what it
-gives, so no stage depends on it.
+A stage reads its own section, and those that stages share: ``web``, how politely sites are asked,
+``exclude``, what was asked to be taken down, or ``align``, the template of photos and drawings.
+``compute`` says where work runs, never what it gives, so no stage depends on it.
 """
 
 from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from crawl.exclude import Exclusions
 from pipeline.errors import StageError
 
 Fraction = Field(ge=0.0, le=1.0)
+Word = Annotated[str, Field(min_length=1)]  # an empty one would name all that lacks a name
 
 
 class Section(BaseModel):
@@ -51,6 +53,17 @@ class Web(Section):
     timeout: float = Field(30.0, gt=0)  # seconds
     retries: int = Field(4, ge=0)
     allow_private_hosts: tuple[str, ...] = ()
+
+
+class Exclude(Section):
+    """Take-downs: what is left out wherever it turns up. See ``crawl.exclude``."""
+
+    images: tuple[Word, ...] = ()
+    tags: tuple[Word, ...] = ()
+
+    def exclusions(self) -> Exclusions:
+        """What answers whether an image, or which rows of a table, are excluded."""
+        return Exclusions(self.images, self.tags)
 
 
 class Discover(Section):
@@ -166,6 +179,7 @@ SECTIONS: dict[str, type[Section]] = {
     "compute": Compute,
     "demo": Demo,
     "web": Web,
+    "exclude": Exclude,
     "discover": Discover,
     "crawl": Crawl,
     "align": Align,

@@ -115,17 +115,18 @@ def describe(parts: dict[str, pd.DataFrame]) -> dict[str, Any]:
 
 def main() -> None:
     """Run the stage."""
-    settings = params.load(params.Split)
-    with tracking.stage_run("split", params.plain(settings), inputs=[ANIME, PHOTOS]) as run:
+    settings, exclude = params.load(params.Split), params.load(params.Exclude)
+    tracked = params.plain(settings, exclude)
+    with tracking.stage_run("split", tracked, inputs=[ANIME, PHOTOS]) as run:
         metrics: dict[str, Any] = {}
         with tables.new_folder(OUT) as out:
             for domain, folder in (("photos", PHOTOS), ("anime", ANIME)):
-                columns = ["id", "image", *ATTRIBUTES, *ORIGIN[domain]]
-                rows = tables.read_frame(folder, columns, name=domain)
-                parts = split_domain(rows, domain, settings, stage.workers())
+                rows = tables.read_frame(folder, name=domain)
+                excluded = exclude.exclusions().mask(rows)
+                parts = split_domain(rows[~excluded], domain, settings, stage.workers())
                 for name, part in parts.items():
                     tables.write_frame(out / name, domain, part)
-                metrics[domain] = describe(parts)
+                metrics[domain] = {"excluded": int(excluded.sum()), **describe(parts)}
                 attributes = metrics[domain]["attributes"]
                 sheets.bars(SHEETS / f"{domain}_attributes.png", attributes, domain)
                 shown = parts["train"].head(100)

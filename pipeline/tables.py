@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ import pyarrow.parquet as pq
 from pipeline.errors import StageError
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+_GROUP_ROWS = 512  # a small row group keeps one image cheap to reach …
+_GROUP_BYTES = 32_000_000  # … and a shard need not be in memory twice to be written
 
 
 def encode_png(rgb: np.ndarray) -> bytes:
@@ -57,24 +60,39 @@ def new_folder(path: Path) -> Iterator[Path]:
     beside.rename(path)
 
 
+def numbered(name: str) -> Iterator[str]:
+    """``name-00000``, ``name-00001`` …: the shards of one table."""
+    return (f"{name}-{number:05d}" for number in count())
+
+
+def continued(name: str) -> Iterator[str]:
+    """``name``, ``name_01``, ``name_02`` …: a shard that may outgrow one file, in sorting order."""
+    yield name
+    yield from (f"{name}_{part:02d}" for part in count(1))
+
+
 def write_shards(
-    folder: Path, name: str, rows: Iterable[dict[str, Any]], schema: pa.Schema, shard_mb: int = 256
+    folder: Path,
+    names: Iterator[str],
+    rows: Iterable[dict[str, Any]],
+    schema: pa.Schema,
+    shard_mb: int = 256,
 ) -> int:
-    """Write ``rows`` to ``folder/name-00000.parquet`` … of about ``shard_mb`` MB; returns rows.
+    """Write ``rows`` to files of about ``shard_mb`` MB, named by ``names``; returns rows.
 
     Rows are sorted by ``id`` within a shard where there is such a column. An empty iterable still
-    writes one empty shard, so that readers find the columns.
+    writes one empty shard, so that readers find the columns. At most one shard is in memory.
     """
-    count, shard, batch, size = 0, 0, [], 0
-    for row in rows:
-        batch.append(row)
-        size += len(row["image"]["bytes"]) if "image" in row else 200
-        if size >= shard_mb * 1_000_000:
-            _write(folder / f"{name}-{shard:05d}.parquet", batch, schema)
-            count, shard, batch, size = count + len(batch), shard + 1, [], 0
-    if batch or shard == 0:
-        _write(folder / f"{name}-{shard:05d}.parquet", batch, schema)
-    return count + len(batch)
+    rows, written = iter(rows), 0
+    for name in names:
+        shard = _take(rows, shard_mb * 1_000_000)
+        if shard or not written:
+            _write(folder / f"{name}.parquet", shard, schema)
+        if not shard:
+            break
+        written += len(shard)
+        del shard  # before the next is gathered
+    return written
 
 
 def write_file(path: Path, frame: pd.DataFrame) -> None:
@@ -92,7 +110,7 @@ def write_frame(folder: Path, name: str, frame: pd.DataFrame, shard_mb: int = 25
         for column in frame.columns
     ]
     rows = [dict(zip(frame.columns, row, strict=True)) for row in frame.itertuples(index=False)]
-    return write_shards(folder, name, rows, pa.schema(fields), shard_mb)
+    return write_shards(folder, numbered(name), rows, pa.schema(fields), shard_mb)
 
 
 def read_frame(path: Path, columns: Sequence[str] | None = None, name: str = "*") -> pd.DataFrame:
@@ -108,10 +126,27 @@ def read_frame(path: Path, columns: Sequence[str] | None = None, name: str = "*"
     return pd.concat(frames, ignore_index=True)
 
 
+def _take(
+    rows: Iterator[dict[str, Any]], most_bytes: int, most_rows: int | None = None
+) -> list[dict[str, Any]]:
+    """The next rows, up to and with the one that reaches a limit."""
+    taken, size = [], 0
+    for row in rows:
+        taken.append(row)
+        size += len(row["image"]["bytes"]) if "image" in row else 200
+        if size >= most_bytes or len(taken) == most_rows:
+            break
+    return taken
+
+
 def _write(path: Path, rows: list[dict[str, Any]], schema: pa.Schema) -> None:
     if "id" in schema.names:
         rows = sorted(rows, key=lambda row: row["id"])
     path.parent.mkdir(parents=True, exist_ok=True)
-    table = pa.Table.from_pylist(rows, schema=schema)
-    # A small row group keeps one image cheap to reach; zstd 3 is the level that pays on JPEG.
-    pq.write_table(table, path, compression="zstd", compression_level=3, row_group_size=512)
+    waiting = iter(rows)
+    # Encoded images do not get smaller; compressing them again takes longer than all the rest.
+    compression = {name: "zstd" for name in schema.names if name != "image"}
+    compression |= {"image.bytes": "none", "image.path": "zstd"} if "image" in schema.names else {}
+    with pq.ParquetWriter(path, schema, compression=compression) as writer:
+        while group := _take(waiting, _GROUP_BYTES, _GROUP_ROWS):
+            writer.write_table(pa.Table.from_pylist(group, schema=schema))

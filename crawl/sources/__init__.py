@@ -11,7 +11,14 @@ from crawl.errors import CrawlError
 from crawl.exclude import Exclusions
 from crawl.posts import Post, posts_frame
 from crawl.session import Session
-from crawl.sources import archive, danbooru, gallery  # noqa: F401 - importing them registers them
+from crawl.sources import (  # noqa: F401 - importing them registers them
+    archive,
+    danbooru,
+    gallery,
+    gelbooru,
+    moebooru,
+    zerochan,
+)
 from crawl.sources.base import parse_source
 
 

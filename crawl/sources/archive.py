@@ -1,4 +1,4 @@
-"""Existing sets of images: a zip file or a folder, perhaps with a table of tags."""
+"""Existing sets of images: an archive, a folder or Parquet files, perhaps with tags."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from typing import ClassVar
 
 import pandas as pd
 
-from crawl.archives import image_members, member_url
+from crawl.archives import DAMAGED, image_members, member_url, open_archive
+from crawl.containers import Container
 from crawl.errors import CrawlError, SourceError
+from crawl.parquet import Parquet
 from crawl.posts import Post
 from crawl.session import Session
 from crawl.sources.base import Source, register
@@ -19,14 +21,20 @@ from crawl.sources.base import Source, register
 @register("archive")
 @dataclass(frozen=True, kw_only=True)
 class Archive(Source):
-    """``path``: a zip file or a folder; ``tags``: a CSV file.
+    """``path``: a folder, or a zip, tar (.gz, .bz2, .xz) or Parquet file, or a folder of Parquet
+    files.
 
-    The first column of ``tags`` is a file name; each other column gives one tag,
+    ``tags``: a CSV file. Its first column is a file name; each other column gives one tag,
     ``<value>_<column>``: ``hair`` = blonde becomes ``blonde_hair``.
+
+    ``image`` and ``tags_column``, of Parquet files: the column of the images, binary or the
+    ``struct{bytes, path}`` of Hugging Face, and one of tags, strings or lists of strings.
     """
 
     path: Path
     tags: Path | None = None
+    image: str = "image"
+    tags_column: str = ""
 
     is_local: ClassVar[bool] = True
 
@@ -35,19 +43,47 @@ class Archive(Source):
         return False
 
     def candidates(self, session: Session) -> Iterator[Post]:
-        """The image members, sorted by name. ``session`` is not used: nothing is asked."""
-        tags = read_tags(self.name, self.tags) if self.tags else {}
-        members = image_members(self.path)
-        if not members:
+        """The images, sorted by name. ``session`` is not used: nothing is asked."""
+        empty = True
+        try:
+            for member, tags in self._members():
+                empty = False
+                yield Post(
+                    url=member_url(self.path, member),
+                    source=self.name,
+                    # A file's name need not be text, a cell of a table must be.
+                    post_id=member.encode(errors="backslashreplace").decode(),
+                    tags=tags,
+                    licence=self.licence,
+                )
+        except DAMAGED as error:
+            reason = f"is damaged, get it again: {error}"
+            raise SourceError(self.name, str(self.path), reason) from None
+        if empty:
             raise SourceError(self.name, str(self.path), "holds no image")
-        for member in members:
-            yield Post(
-                url=member_url(self.path, member),
-                source=self.name,
-                post_id=member,
-                tags=tags.get(PurePosixPath(member).name, ""),
-                licence=self.licence,
+
+    def _members(self) -> Iterator[tuple[str, str]]:
+        """(name, tags) of each image."""
+        archive = open_archive(self.path)
+        return self._rows(archive) if isinstance(archive, Parquet) else self._files(archive)
+
+    def _files(self, archive: Container) -> Iterator[tuple[str, str]]:
+        if self.tags_column:
+            raise CrawlError(
+                f"source '{self.name}': key 'tags_column' is for Parquet files: give 'tags', a "
+                "CSV file, in its place"
             )
+        tags = read_tags(self.name, self.tags) if self.tags else {}
+        for name in image_members(archive):
+            yield name, tags.get(PurePosixPath(name).name, "")
+
+    def _rows(self, archive: Parquet) -> Iterator[tuple[str, str]]:
+        if self.tags:
+            raise CrawlError(
+                f"source '{self.name}': key 'tags' is for named files: give 'tags_column' in its "
+                "place"
+            )
+        return archive.rows(self.image, self.tags_column)
 
 
 def read_tags(source: str, path: Path) -> dict[str, str]:

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import MISSING, dataclass, fields, replace
-from datetime import date
+from datetime import UTC, date
 from pathlib import PurePosixPath
 from typing import Annotated, Any, ClassVar, TypeVar
 from urllib.parse import urlsplit
@@ -20,9 +20,10 @@ from pydantic import Field, TypeAdapter, ValidationError
 from crawl.archives import SCHEME
 from crawl.errors import CrawlError, SourceError
 from crawl.exclude import Exclusions
-from crawl.outcomes import FetchError
+from crawl.keys import hide
+from crawl.outcomes import FetchError, Outcome
 from crawl.posts import Post
-from crawl.session import Page, Session
+from crawl.session import Credentials, Page, Session
 from crawl.urls import web_host
 
 SAFE_RATING = "general"  # every site's word for it (g, safe, …) is translated to this one
@@ -31,6 +32,10 @@ BATCH = 100  # posts of one source that share a shard; with limits that are mult
 _NOT_IMAGES = frozenset({".mp4", ".webm", ".zip", ".swf", ".avi", ".mov"})
 
 SOURCES: dict[str, type[Source]] = {}
+
+
+class MissingPageError(SourceError):
+    """There is no such page."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +101,7 @@ class Source(ABC):
         # No switch turns this off: only general-audience images are ever listed.
         if self.has_ratings and post.rating != SAFE_RATING:
             return "dropped_rating" if post.rating else "dropped_unrated"
-        if self.snapshot and post.created_at and post.created_at.date() > self.snapshot:
+        if self.snapshot and self._created(post) > self.snapshot:
             return "dropped_after_snapshot"
         if not post.url:
             return "dropped_no_image"
@@ -108,12 +113,40 @@ class Source(ABC):
             return "dropped_not_an_image"
         return "listed"
 
-    def page(self, session: Session, url: str) -> Page:
-        """The page at ``url``. Raises SourceError when it cannot be had."""
+    def _created(self, post: Post) -> date:
+        """The day of ``post``, in UTC. Raises SourceError when it is not stated: the same
+        declaration would list other posts tomorrow.
+        """
+        if post.created_at:
+            return post.created_at.astimezone(UTC).date()
+        raise SourceError(
+            self.name,
+            f"post {post.post_id}",
+            "the source states no date for it, so key 'snapshot' cannot be kept: take it out; "
+            "sources that are listed by id have 'before' in its place",
+        )
+
+    def page(self, session: Session, url: str, credentials: Credentials | None = None) -> Page:
+        """The page at ``url``. Raises SourceError, which shows no credentials, when it cannot be
+        had, MissingPageError when there is none.
+        """
+        credentials = credentials or Credentials()
         try:
-            return session.page(url)
+            return session.page(url, credentials)
         except FetchError as failure:
-            raise SourceError(self.name, url, f"{failure.outcome}: {failure.reason}") from None
+            reason = f"{failure.outcome}: {failure.reason}{self._advice(failure)}"
+            kind = MissingPageError if failure.outcome is Outcome.GONE else SourceError
+            raise kind(self.name, url, hide(reason, credentials)) from None
+
+    def _advice(self, failure: FetchError) -> str:
+        if failure.outcome is Outcome.FORBIDDEN_BY_ROBOTS:
+            return (
+                " and is obeyed: ask the site's owner for leave or for a copy of the images, or "
+                "use a set that is published as an archive (type: archive)"
+            )
+        if failure.reason in ("HTTP 401", "HTTP 403"):
+            return ": if the site wants an API key, see keys 'login_env' and 'api_key_env'"
+        return ""
 
 
 S = TypeVar("S", bound=Source)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 import soupsieve
 from bs4 import BeautifulSoup, Tag
@@ -14,6 +14,7 @@ from crawl.errors import CrawlError, SourceError
 from crawl.posts import Post
 from crawl.session import Session
 from crawl.sources.base import SAFE_RATING, Source, register
+from crawl.urls import absolute
 
 _SAFE_WORDS = frozenset({"g", "general", "s", "safe"})
 _LINK_ATTRIBUTES = ("href", "src")
@@ -114,7 +115,4 @@ def _link(page: str, scope: Tag, selector: str) -> str:
         return ""
     names = (attribute,) if attribute else _LINK_ATTRIBUTES
     link = next((str(found[name]) for name in names if found.get(name)), "")
-    try:
-        return urljoin(page, link) if link else ""
-    except ValueError:  # e.g. http://[ – not a URL at all
-        return ""
+    return absolute(page, link)

@@ -105,9 +105,10 @@ def _plan(faces: int, seed: int) -> _Plan:
     for k, page in enumerate(rng.choice(len(homes), copies, replace=False)):
         kind = COPY_KINDS[k % len(COPY_KINDS)]
         other = "gallery" if homes[page] == "booru" else "booru"
-        # A booru refuses a file that it has already, so an exact copy is always elsewhere.
-        away = kind == "exact" or rng.random() < 0.7
-        plan.posts.append(_Post(int(page), kind, other if away else homes[page], k))
+        home = other if kind != "exact" and rng.random() < 0.7 else homes[page]
+        if kind == "exact":  # a booru refuses a file that it has already, a gallery does not
+            home = "gallery"
+        plan.posts.append(_Post(int(page), kind, home, k))
     for k, kind in enumerate(_FAULTS):
         source = "booru" if kind == "explicit" or k % 2 == 0 else "gallery"
         plan.posts.append(_Post(int(rng.integers(len(homes))), kind, source, k))

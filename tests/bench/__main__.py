@@ -1,8 +1,8 @@
 """``make bench``: what each stage and a training step cost here, into ``reports/benchmarks.md``.
 
 Stages run as users run them, one ``dvc repro`` each, in a fresh copy of the project at the demo's
-scale; training is measured in one process, configurations in turn, so that their ratios hold on a
-noisy machine.
+scale; crawling is measured against its peers and training in one process, always in turn, so that
+their ratios hold on a noisy machine.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 import torch
 
+from tests.bench.crawling import crawl_section
+from tests.bench.markdown import markdown
 from tests.bench.training import training_table
 from tests.project import ROOT, copy_project, environment
 
@@ -94,17 +96,12 @@ def stage_table(project: Path) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def markdown(table: pd.DataFrame) -> str:
-    """A table as GitHub shows it."""
-    lines = [list(table.columns), ["---"] * len(table.columns), *table.values.tolist()]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
-
-
 def main() -> None:
     """Measure, print and write the report."""
     with tempfile.TemporaryDirectory() as folder:
         project = copy_project(Path(folder) / "bench", git=True)
         stages = stage_table(project)
+    crawling = crawl_section()
     training = training_table()
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
     text = f"""# Benchmarks
@@ -119,6 +116,9 @@ Each row is one `dvc repro -s STAGE` with start-up and tracking.
 
 {markdown(stages)}
 
+## Crawling
+
+{crawling}
 ## Training, 64×64, one step of CycleGAN
 
 {markdown(training)}

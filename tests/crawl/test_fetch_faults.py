@@ -48,7 +48,8 @@ def fetch_one(connect: Any, tmp_path: Path) -> Any:
 
     def fetch_post(settings: CrawlSettings, **post: Any) -> Fetched:
         wanted = Post(**({"url": URL, "source": "site", "post_id": "1"} | post))
-        return fetch(wanted, settings, connect(settings), Part(tmp_path / "1.part"))
+        session = connect(settings)
+        return session.loop.run(fetch(wanted, settings, session, Part(tmp_path / "1.part")))
 
     return fetch_post
 
@@ -123,7 +124,9 @@ FAULTS = {
         status(302, Location="http://169.254.169.254/latest/"), Outcome.FORBIDDEN_ADDRESS, 1
     ),
     "RedirectToNonsense": Case(status(302, Location="http://[/"), Outcome.GAVE_UP, 1),
-    "RedirectToBadPort": Case(status(302, Location="http://site.demo:99999/"), Outcome.GAVE_UP, 1),
+    "RedirectToBadPort": Case(
+        status(302, Location="http://site.demo:99999/"), Outcome.FORBIDDEN_ADDRESS, 1
+    ),
     "RedirectToUnlistedHost": Case(
         status(302, Location="http://other.demo/image.png"), Outcome.FORBIDDEN_ADDRESS, 1
     ),
@@ -131,7 +134,7 @@ FAULTS = {
         OK, Outcome.FORBIDDEN_BY_ROBOTS, 0, robots="User-agent: face2anime\nDisallow: /image.png\n"
     ),
     "RobotsDelay": Case(
-        first(1, status(503), OK), Outcome.OK, 2, 0.3, robots="User-agent: *\nCrawl-delay: 0.3\n"
+        first(1, status(503), OK), Outcome.OK, 2, 0.28, robots="User-agent: *\nCrawl-delay: 0.3\n"
     ),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -31,6 +32,17 @@ def http_date(when: datetime) -> str:
 def get_many(session: Session, paths: list[str]) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda path: session.page(f"http://site.demo{path}"), paths))
+
+
+def addresses(host: str, *private: str, contact: str = "me@example.org") -> list[str]:
+    return asyncio.run(AddressGuard(private, contact).addresses(host, host))
+
+
+def resolve_to(monkeypatch: pytest.MonkeyPatch, addresses: list[str]) -> None:
+    async def resolve(host: str) -> list[str]:
+        return addresses
+
+    monkeypatch.setattr("crawl.addresses._resolve", resolve)
 
 
 def spacings(site: Site) -> list[float]:
@@ -81,10 +93,10 @@ def test_retry_after_holds_the_whole_host_back(site: Site, connect: Any) -> None
 
 def test_private_host_is_refused_unless_listed() -> None:
     with pytest.raises(FetchError) as refused:
-        AddressGuard((), "me@example.org").addresses("localhost", "localhost")
+        addresses("localhost")
     assert refused.value.outcome is Outcome.FORBIDDEN_ADDRESS
     assert "web.allow_private_hosts" in refused.value.reason
-    assert AddressGuard(("localhost",), "").addresses("localhost", "localhost")[0] == "127.0.0.1"
+    assert addresses("localhost", "localhost", contact="")[0] == "127.0.0.1"
 
 
 @pytest.mark.parametrize(
@@ -95,13 +107,20 @@ def test_private_host_is_refused_unless_listed() -> None:
 )
 def test_private_addresses_in_all_their_spellings_are_refused(address: str) -> None:
     with pytest.raises(FetchError):
-        AddressGuard((), "me@example.org").addresses(address, address)
+        addresses(address)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "2130706433"])
+def test_url_with_a_private_address_for_a_host_is_refused(host: str, server: Server) -> None:
+    with Session(quick()) as session, pytest.raises(FetchError) as refused:
+        session.page(f"http://{host}:{server.address[1]}/")
+    assert refused.value.outcome is Outcome.FORBIDDEN_ADDRESS
 
 
 def test_public_host_needs_a_contact() -> None:
     with pytest.raises(CrawlError, match="web.contact is empty"):
-        AddressGuard((), "").addresses("1.1.1.1", "1.1.1.1")
-    assert AddressGuard((), "me@example.org").addresses("1.1.1.1", "1.1.1.1") == ["1.1.1.1"]
+        addresses("1.1.1.1", contact="")
+    assert addresses("1.1.1.1") == ["1.1.1.1"]
 
 
 def test_senseless_settings_are_refused() -> None:
@@ -112,7 +131,7 @@ def test_senseless_settings_are_refused() -> None:
 def test_second_address_is_tried_when_the_first_does_not_answer(
     site: Site, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("crawl.addresses._resolve", lambda host: ["127.0.0.2", "127.0.0.1"])
+    resolve_to(monkeypatch, ["127.0.0.2", "127.0.0.1"])
     site.faults["/a"] = body(b"x")
     with Session(quick(), {"site.demo": ("site.demo", server.address[1])}) as session:
         assert session.page("http://site.demo/a").body == b"x"
@@ -121,24 +140,30 @@ def test_second_address_is_tried_when_the_first_does_not_answer(
 def test_one_private_address_among_public_ones_is_enough_to_refuse(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("crawl.addresses._resolve", lambda host: ["1.1.1.1", "10.0.0.1"])
+    resolve_to(monkeypatch, ["1.1.1.1", "10.0.0.1"])
     with pytest.raises(FetchError, match="10.0.0.1, which is not public"):
-        AddressGuard((), "me@example.org").addresses("tricky.example", "tricky.example")
+        addresses("tricky.example")
 
 
-def test_credentials_are_sent_to_the_asked_host_only_and_shown_nowhere(
-    site: Site, connect: Any
-) -> None:
-    secret = Credentials(headers={"Authorization": "Basic c2VjcmV0"}, query={"api_key": "s3cret"})
-    site.faults["/posts?tags=a&api_key=s3cret"] = status(302, Location="http://other.demo/there")
-    site.faults["/there"] = status(403)
+def test_secret_header_goes_to_the_asked_host_only(site: Site, connect: Any) -> None:
+    secret = Credentials(headers={"Authorization": "Basic c2VjcmV0"})
+    site.faults["/posts"] = status(302, Location="http://other.demo/there")
+    site.faults["/there"] = body(b"x")
     session = connect(quick(allow_private_hosts=("site.demo", "other.demo")))
-    with pytest.raises(FetchError) as refused:
-        session.page("http://site.demo/posts?tags=a", secret)
+    assert session.page("http://site.demo/posts", secret).url == "http://other.demo/there"
     asked, redirected = (seen for seen in site.seen if seen.path != "/robots.txt")
     assert asked.headers["Authorization"] == "Basic c2VjcmV0"
     assert "Authorization" not in redirected.headers
+
+
+def test_secret_parameter_is_shown_nowhere_and_redirected_nowhere(site: Site, connect: Any) -> None:
+    secret = Credentials(query={"api_key": "s3cret"})
+    site.faults["/posts?tags=a&api_key=s3cret"] = status(302, Location="/there?api_key=s3cret")
+    session = connect(quick())
+    with pytest.raises(FetchError) as refused:
+        session.page("http://site.demo/posts?tags=a", secret)
     assert "s3cret" not in f"{refused.value} {secret!r}"
+    assert not site.requests("/there?api_key=s3cret")
     site.faults["/page?api_key=s3cret"] = body(b"x")
     assert session.page("http://site.demo/page", secret).url == "http://site.demo/page"
 

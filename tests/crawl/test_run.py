@@ -103,7 +103,8 @@ def test_damaged_blob_is_fetched_again(site: Site, connect: Any, tmp_path: Path)
     posts = serve_images(site, 1)
     settings = quick()
     (first,) = crawl(posts, settings, tmp_path, connect(settings))
-    next((tmp_path / "blobs").rglob(first.sha256)).write_bytes(b"rot")
+    (pack,) = (tmp_path / "packs").iterdir()
+    pack.write_bytes(b"rot" * 1000)
     (second,) = crawl(posts, settings, tmp_path, connect(settings))
     assert second == first
     assert len(site.requests("/0.png")) == 2
@@ -114,7 +115,7 @@ def test_two_posts_of_one_url_ask_once(site: Site, connect: Any, tmp_path: Path)
     twice = pd.concat([posts, posts.assign(source="twin")], ignore_index=True)
     settings = quick()
     results = list(crawl(twice, settings, tmp_path, connect(settings)))
-    assert outcomes(results) == {"ok": 1, "duplicate_bytes": 1}
+    assert outcomes(results) == {"ok": 2}  # a source may lose no image for what another has
     assert len(site.requests("/0.png")) == 1
 
 
@@ -131,7 +132,8 @@ def test_archives_are_read_in_place(connect: Any, tmp_path: Path) -> None:
     results = list(crawl(posts, settings, tmp_path / "state", connect(settings)))
     assert [str(result.outcome) for result in results] == ["ok", "too_large", "gone"]
     assert results[0].data == image_bytes(1)
-    assert not list((tmp_path / "state" / "blobs").iterdir())
+    (pack,) = (tmp_path / "state" / "packs").iterdir()
+    assert pack.stat().st_size == 0
 
 
 def test_damaged_archive_fails_its_posts_only(connect: Any, tmp_path: Path) -> None:
@@ -298,7 +300,7 @@ def test_next_run_asks_only_for_the_rest_of_a_large_image(
     with State(state, settings) as memory:  # a crawl that is killed in the middle of a transfer
         part = memory.part(next(iterate_posts(posts)))
         part.restart(len(LARGE), '"v1"')
-        part.append([LARGE[:400_000]], len(LARGE))
+        part.append(LARGE[:400_000])
     (result,) = crawl(posts, settings, state, connect(settings))
     assert result.data == LARGE
     asked = site.requests("/large.png")
@@ -313,7 +315,7 @@ def test_whole_part_is_not_asked_for_again(site: Site, connect: Any, tmp_path: P
     with State(tmp_path, settings) as memory:
         part = memory.part(next(iterate_posts(posts)))
         part.restart(len(LARGE), '"v1"')
-        part.append([LARGE], len(LARGE))
+        part.append(LARGE)
     (result,) = crawl(posts, settings, tmp_path, connect(settings))
     assert (result.data, site.seen) == (LARGE, [])
 
@@ -327,6 +329,6 @@ def test_image_that_changed_meanwhile_starts_again(
     with State(tmp_path, settings) as memory:
         part = memory.part(next(iterate_posts(posts)))
         part.restart(len(LARGE), '"v1"')
-        part.append([b"x" * 400_000], len(LARGE))
+        part.append(b"x" * 400_000)
     (result,) = crawl(posts, settings, tmp_path, connect(settings))
     assert result.data == LARGE

@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from pipeline import tracking
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class FakeRun:
@@ -36,6 +39,11 @@ class FakeRun:
 @pytest.fixture
 def fake_run(monkeypatch: pytest.MonkeyPatch) -> FakeRun:
     """A run that a stage's ``main()`` logs into instead of MLflow's store (seconds to make)."""
+    return log_into_fake(monkeypatch)
+
+
+def log_into_fake(monkeypatch: pytest.MonkeyPatch) -> FakeRun:
+    """What `fake_run` does, for fixtures of a wider scope."""
     run = FakeRun()
 
     @contextmanager
@@ -45,3 +53,11 @@ def fake_run(monkeypatch: pytest.MonkeyPatch) -> FakeRun:
 
     monkeypatch.setattr(tracking, "stage_run", stage_run)
     return run
+
+
+def write_params(changes: Mapping[str, Mapping[str, Any]]) -> None:
+    """``params.yaml`` in the working directory: the demo's, with these keys changed."""
+    content = yaml.safe_load((ROOT / "profiles/demo.yaml").read_text(encoding="utf-8"))
+    for section, values in changes.items():
+        content[section].update(values)
+    Path("params.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")

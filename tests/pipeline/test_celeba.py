@@ -17,9 +17,10 @@ from pipeline.align import template_eyes
 from pipeline.celeba_layout import ATTRIBUTES, IDENTITY, LANDMARKS, PARTITION, TEMPLATE_EYES
 from pipeline.demo.attributes import CELEBA_ATTRIBUTES
 from pipeline.errors import StageError
-from pipeline.params import Align, Celeba
+from pipeline.params import Align, Celeba, Exclude
 
 ALIGN = Align(size=32, eye_distance=0.26, eye_line=0.5, max_border=0.2)
+NOTHING = Exclude()
 REAL = Path(__file__).resolve().parents[2] / ".." / "shared" / "data" / "celeba"
 COUNT = 12  # images, every third one of a man, two of each person
 BROKEN = "000005.jpg"  # a woman
@@ -80,10 +81,11 @@ def zip_images(folder: Path) -> None:
 
 
 def test_filter_alignment_labels_and_counts(folder: Path) -> None:
-    photos = celeba.align_photos(settings(folder), ALIGN, workers=1)
+    photos = celeba.align_photos(settings(folder), ALIGN, NOTHING, workers=1)
     assert photos.counts == {
         "listed": 12,
         "after_Male_no": 8,
+        "excluded": 0,
         "corrupt": 1,
         "too_much_border": 0,
         "exact_duplicates": 0,
@@ -108,17 +110,17 @@ def test_filter_alignment_labels_and_counts(folder: Path) -> None:
 
 
 def test_zip_and_worker_count_change_nothing(folder: Path) -> None:
-    unpacked = celeba.align_photos(settings(folder), ALIGN, workers=1)
+    unpacked = celeba.align_photos(settings(folder), ALIGN, NOTHING, workers=1)
     zip_images(folder)
-    zipped = celeba.align_photos(settings(folder), ALIGN, workers=2)
+    zipped = celeba.align_photos(settings(folder), ALIGN, NOTHING, workers=2)
     pd.testing.assert_frame_equal(unpacked.frame, zipped.frame)
 
 
 def test_half_size_copy_aligns_to_the_same_place(folder: Path, tmp_path: Path) -> None:
     half = write_celeba(tmp_path / "half", size=(89, 109))
     (half / LANDMARKS).unlink()
-    small = celeba.align_photos(settings(half, eyes="template"), ALIGN, workers=1)
-    full = celeba.align_photos(settings(folder), ALIGN, workers=1)
+    small = celeba.align_photos(settings(half, eyes="template"), ALIGN, NOTHING, workers=1)
+    full = celeba.align_photos(settings(folder), ALIGN, NOTHING, workers=1)
     for image, other in zip(
         small.frame.sort_values("file")["image"],
         full.frame.sort_values("file")["image"],
@@ -137,10 +139,21 @@ def test_limit_is_a_sample_that_a_larger_limit_contains(folder: Path) -> None:
     assert set(small.index) != set(other.index)
 
 
+@pytest.mark.parametrize("limit", [0, 4])
+def test_excluded_photos_go_and_no_other_comes_in(folder: Path, limit: int) -> None:
+    asked = settings(folder, limit=limit)
+    before = celeba.align_photos(asked, ALIGN, NOTHING, workers=1)
+    first, second = before.frame["file"].iloc[0], before.frame["id"].iloc[1]
+    exclude = Exclude(images=[first, second])
+    after = celeba.align_photos(asked, ALIGN, exclude, workers=1)
+    pd.testing.assert_frame_equal(after.frame, before.frame[2:].reset_index(drop=True))
+    assert after.counts["excluded"] == 2 and after.counts["kept"] == before.counts["kept"] - 2
+
+
 def test_exact_duplicates_are_dropped_and_counted(folder: Path) -> None:
     images = folder / "img_align_celeba"
     shutil.copy(images / name(1), images / name(2))
-    counts = celeba.align_photos(settings(folder), ALIGN, workers=1).counts
+    counts = celeba.align_photos(settings(folder), ALIGN, NOTHING, workers=1).counts
     assert counts["exact_duplicates"] == 1 and counts["kept"] == 6
 
 
@@ -191,7 +204,7 @@ def all_broken(folder: Path) -> None:
 def test_a_wrong_copy_ends_in_one_clear_line(folder: Path, spoil, changes, words) -> None:
     spoil(folder)
     with pytest.raises(StageError) as error:
-        celeba.align_photos(settings(folder, **changes), ALIGN, workers=1)
+        celeba.align_photos(settings(folder, **changes), ALIGN, NOTHING, workers=1)
     message = str(error.value)
     assert "\n" not in message and len(message) < 400
     assert [word for word in words if word not in message] == []
@@ -202,12 +215,13 @@ def test_main_writes_table_list_and_sheet(folder, tmp_path, monkeypatch, fake_ru
     content = {
         "compute": {"workers": 1},
         "align": ALIGN.model_dump(),
+        "exclude": {},
         "celeba": settings(folder).model_dump(mode="json"),
     }
     Path("params.yaml").write_text(yaml.safe_dump(content))
     celeba.main()
-    assert len(tables.read_frame(celeba.OUT)) == 7 == fake_run.logged["kept"]
-    assert pd.read_csv(celeba.OUT / "corrupt.csv")["file"].tolist() == [BROKEN]
+    assert len(pd.read_parquet(celeba.OUT)) == 7 == fake_run.logged["kept"]
+    assert pd.read_parquet(celeba.DROPPED / "photos.parquet")["file"].tolist() == [BROKEN]
     assert (celeba.SHEET / "kept.png").is_file() and celeba.METRICS.is_file()
 
 
@@ -215,7 +229,7 @@ def test_real_celeba() -> None:
     if not REAL.is_dir():
         pytest.skip(f"no real CelebA at {REAL}")
     wanted = settings(REAL, eyes="template", limit=60)
-    photos = celeba.align_photos(wanted, ALIGN, workers=1)
+    photos = celeba.align_photos(wanted, ALIGN, NOTHING, workers=1)
     assert photos.counts["listed"] == 10000 and photos.counts["after_Male_no"] == 5783
     assert photos.counts["kept"] == 60
     faces = np.stack([tables.decode(image["bytes"]) for image in photos.frame["image"]])

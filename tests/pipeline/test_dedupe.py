@@ -184,14 +184,28 @@ def test_correlation_tells_a_shifted_copy_from_another_face() -> None:
 def test_main_writes_kept_dropped_pairs_and_sheets(tmp_path, monkeypatch, fake_run) -> None:
     monkeypatch.chdir(tmp_path)
     tables.write_frame(dedupe.FACES, "faces", with_copies(list(drawn_faces(8)), every=2))
-    content = {"compute": {"workers": 1}, "dedupe": SETTINGS.model_dump()}
+    everyone = 8 + 4 * len(KINDS)
+    content = {"compute": {"workers": 1}, "dedupe": SETTINGS.model_dump(), "exclude": {}}
     Path("params.yaml").write_text(yaml.safe_dump(content))
     dedupe.main()
-    kept = tables.read_frame(dedupe.OUT)
-    dropped = pd.read_parquet(dedupe.OUT / "dropped.parquet")
-    assert len(kept) + len(dropped) == 8 + 4 * len(KINDS) and set(dropped["kept_id"]) <= set(
-        kept["id"]
-    )
-    assert len(pd.read_parquet(dedupe.OUT / "pairs.parquet")) >= len(dropped)
+    kept = pd.read_parquet(dedupe.OUT)
+    dropped = pd.read_parquet(dedupe.DROPPED / "anime.parquet")
+    assert len(kept) + len(dropped) == everyone and set(dropped["kept_id"]) <= set(kept["id"])
+    assert len(pd.read_parquet(dedupe.DROPPED / "anime_pairs.parquet")) >= len(dropped)
     assert len(list(dedupe.SHEETS.glob("*.png"))) == 3
-    assert fake_run.logged["kept"] == len(kept)
+    assert fake_run.logged["kept"] == len(kept) and fake_run.logged["excluded"] == 0
+
+    content["exclude"] = {"images": [kept["url"][0]]}
+    Path("params.yaml").write_text(yaml.safe_dump(content))
+    dedupe.main()
+    assert fake_run.logged["excluded"] == 1 and fake_run.logged["faces"] == everyone - 1
+    assert kept["url"][0] not in set(pd.read_parquet(dedupe.OUT)["url"])
+
+
+def test_nothing_dropped_is_a_table_with_the_same_columns() -> None:
+    table = with_copies(list(drawn_faces(2)), every=1)
+    some = dedupe.dedupe(table, SETTINGS, workers=1).dropped
+    none = dedupe.dedupe(table[:2], SETTINGS, workers=1).dropped
+    assert len(some) > 0 == len(none)
+    assert none.columns.tolist() == some.columns.tolist()
+    assert none.dtypes["url"] == some.dtypes["url"] == "str"

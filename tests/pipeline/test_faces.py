@@ -17,7 +17,7 @@ from pipeline import detect, faces, images, tables
 from pipeline.demo.anime import draw_page, page_size
 from pipeline.demo.attributes import booru_tags, sample_faces
 from pipeline.errors import StageError
-from pipeline.params import Align, Faces
+from pipeline.params import Align, Exclude, Faces
 from pipeline.vocabulary import from_celeba, from_tags, nearest_colour
 
 ALIGN = Align(size=64, eye_distance=0.26, eye_line=0.5, max_border=0.35)
@@ -29,6 +29,7 @@ SETTINGS = Faces(
     min_sharpness=20,
     max_tilt=35,
 )
+NOTHING = Exclude()
 REAL = Path(__file__).resolve().parents[2] / ".." / "shared" / "data" / "selfie2anime128"
 CROWD = 3  # faces on the second page
 
@@ -41,6 +42,7 @@ def raw_row(data: bytes, name: str, tags: str = "") -> dict:
     return {
         "id": hashlib.sha256(data).hexdigest(),
         "image": {"bytes": data, "path": None},
+        "md5": hashlib.md5(data).hexdigest(),
         **{column: f"{column}-{name}" for column in faces.PROVENANCE},
         "tags": tags,
     }
@@ -74,7 +76,7 @@ def raw() -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def found(raw: pd.DataFrame) -> faces.FacesResult:
-    return faces.find_faces([raw], SETTINGS, ALIGN, workers=1)
+    return faces.find_faces([raw], SETTINGS, ALIGN, NOTHING, workers=1)
 
 
 def test_every_picture_and_face_is_counted(found: faces.FacesResult) -> None:
@@ -82,6 +84,7 @@ def test_every_picture_and_face_is_counted(found: faces.FacesResult) -> None:
     assert counts["pictures"] == 5
     assert counts["unreadable"] == 2 and counts["no_face"] == 1 and counts["with_faces"] == 2
     assert counts["detected"] == 1 + CROWD
+    assert counts["excluded_pictures"] == counts["excluded_faces"] == 0
     assert counts["kept"] == len(found.frame) == 1 + CROWD - counts["border"]
     assert sorted(found.unreadable["url"]) == ["url-html", "url-truncated"]
     assert found.unreadable["reason"].str.len().gt(5).all()
@@ -122,9 +125,52 @@ def test_ids_are_of_the_pixels_and_images_have_the_size(found: faces.FacesResult
 
 def test_worker_count_and_batches_change_nothing(raw, found: faces.FacesResult) -> None:
     batches = [raw.iloc[[4, 0]], raw.iloc[[1]], raw.iloc[[2, 3]]]
-    again = faces.find_faces(batches, SETTINGS, ALIGN, workers=2)
+    again = faces.find_faces(batches, SETTINGS, ALIGN, NOTHING, workers=2)
     pd.testing.assert_frame_equal(again.frame, found.frame)
     assert again.counts == found.counts
+
+
+def test_how_the_raw_rows_lie_in_shards_changes_nothing(raw, tmp_path: Path) -> None:
+    more = pd.DataFrame(  # more pictures without a face than the sheet shows
+        raw_row(tables.encode_png(np.full((64, 64, 3), grey, np.uint8)), f"grey-{grey}")
+        for grey in range(faces.SHOWN + 10)
+    )
+    rows = pd.concat([raw, more], ignore_index=True)
+    tables.write_frame(tmp_path / "one", "raw", rows)
+    for number, start in enumerate(range(0, len(rows), 4)):
+        tables.write_frame(tmp_path / "many", f"raw-s-{number}", rows[start : start + 4])
+    one, many = (
+        faces.find_faces(faces.raw_batches(tmp_path / name), SETTINGS, ALIGN, NOTHING, workers=1)
+        for name in ("one", "many")
+    )
+    pd.testing.assert_frame_equal(one.frame, many.frame)
+    pd.testing.assert_frame_equal(one.unreadable, many.unreadable)
+    assert one.rejected["id"].tolist() == many.rejected["id"].tolist()
+    assert one.rejected["reason"].eq("no_face").sum() == faces.SHOWN
+    assert one.counts == many.counts
+
+
+@pytest.mark.parametrize("name", ["id", "md5", "url", "post"])
+def test_an_excluded_picture_gives_no_face(raw: pd.DataFrame, name: str) -> None:
+    crowd = raw.iloc[1]
+    named = f"{crowd['source']}/{crowd['post_id']}" if name == "post" else crowd[name]
+    result = faces.find_faces([raw], SETTINGS, ALIGN, Exclude(images=[named]), workers=1)
+    assert result.frame["url"].tolist() == ["url-single"]
+    assert result.counts["excluded_pictures"] == 1 and result.counts["pictures"] == 5
+
+
+def test_an_excluded_face_goes_and_its_picture_stays(raw, found: faces.FacesResult) -> None:
+    crowd = found.frame[found.frame["url"] == "url-crowd"]
+    exclude = Exclude(images=[crowd["id"].iloc[0]])
+    result = faces.find_faces([raw], SETTINGS, ALIGN, exclude, workers=1)
+    assert set(result.frame["id"]) == set(found.frame["id"]) - set(exclude.images)
+    assert result.counts["excluded_faces"] == 1
+
+
+def test_pictures_with_an_excluded_tag_go(raw: pd.DataFrame) -> None:
+    (tag, *_) = sorted(set(raw["tags"][0].split()) - set(raw["tags"][1].split()))
+    result = faces.find_faces([raw], SETTINGS, ALIGN, Exclude(tags=[tag]), workers=1)
+    assert set(result.frame["url"]) == {"url-crowd"} and result.counts["excluded_pictures"] == 1
 
 
 @pytest.mark.parametrize(
@@ -137,7 +183,7 @@ def test_worker_count_and_batches_change_nothing(raw, found: faces.FacesResult) 
 )
 def test_gates_count_what_they_stop_and_nothing_left_is_an_error(raw, reason, settings) -> None:
     with pytest.raises(StageError, match=rf"no face is left of 1 pictures \(1 {reason}\)"):
-        faces.find_faces([raw.iloc[[0]]], changed(**settings), ALIGN, workers=1)
+        faces.find_faces([raw.iloc[[0]]], changed(**settings), ALIGN, NOTHING, workers=1)
 
 
 def test_unlikely_faces_are_stopped(raw, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,13 +192,13 @@ def test_unlikely_faces_are_stopped(raw, monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(faces, "detect", doubtful)
     with pytest.raises(StageError, match=r"\(1 unlikely\)"):
-        faces.find_faces([raw.iloc[[0]]], SETTINGS, ALIGN, workers=1)
+        faces.find_faces([raw.iloc[[0]]], SETTINGS, ALIGN, NOTHING, workers=1)
 
 
 def test_border_gate(raw: pd.DataFrame) -> None:
     strict = ALIGN.model_copy(update={"max_border": 0.0, "eye_distance": 0.1})
     with pytest.raises(StageError, match="1 border"):
-        faces.find_faces([raw.iloc[[0]]], SETTINGS, strict, workers=1)
+        faces.find_faces([raw.iloc[[0]]], SETTINGS, strict, NOTHING, workers=1)
 
 
 def test_close_up_is_found_at_a_smaller_look() -> None:
@@ -232,12 +278,13 @@ def test_main_writes_faces_lists_and_sheets(raw, tmp_path, monkeypatch, fake_run
     content = {
         "compute": {"workers": 1},
         "align": ALIGN.model_dump(),
+        "exclude": {},
         "faces": SETTINGS.model_dump(),
     }
     Path("params.yaml").write_text(yaml.safe_dump(content))
     faces.main()
-    assert len(tables.read_frame(faces.OUT)) == fake_run.logged["kept"] >= 3
-    assert len(pd.read_csv(faces.OUT / "unreadable.csv")) == 2
+    assert len(pd.read_parquet(faces.OUT)) == fake_run.logged["kept"] >= 3
+    assert len(pd.read_parquet(faces.DROPPED / "faces.parquet")) == 2
     assert {path.name for path in faces.SHEETS.iterdir()} == {
         "kept.png",
         "rejected.png",
@@ -254,7 +301,7 @@ def test_real_anime_faces() -> None:
     with zipfile.ZipFile(REAL / "trainB.zip") as archive:
         names = sorted(name for name in archive.namelist() if name.endswith(".jpg"))[:16]
         rows = pd.DataFrame([raw_row(archive.read(name), name) for name in names])
-    result = faces.find_faces([rows], changed(pad=0.1), ALIGN, workers=1)
+    result = faces.find_faces([rows], changed(pad=0.1), ALIGN, NOTHING, workers=1)
     assert result.counts["with_faces"] >= 15 and result.counts["kept"] >= 9
 
 

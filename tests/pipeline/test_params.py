@@ -54,6 +54,14 @@ def test_ill_typed_value_is_shown(tmp_path: Path, value: object) -> None:
         params.load(params.Train, path)
 
 
+@pytest.mark.parametrize(("images", "shown"), [([""], "''"), ([123], "123"), ("a.jpg", "'a.jpg'")])
+def test_an_exclusion_that_names_nothing_is_refused(tmp_path: Path, images, shown: str) -> None:
+    path = with_change(tmp_path, lambda content: content["exclude"].update(images=images))
+    with pytest.raises(StageError, match=f"'exclude.*{shown}") as caught:
+        params.load(params.Exclude, path)
+    assert "\n" not in str(caught.value)
+
+
 def test_every_mistake_is_one_line(tmp_path: Path) -> None:
     broken = tmp_path / "params.yaml"
     broken.write_text("train: [unclosed\nfaces: {", encoding="utf-8")

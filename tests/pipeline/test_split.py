@@ -123,11 +123,15 @@ def test_main_writes_three_splits_of_both_domains(tmp_path, monkeypatch, fake_ru
     monkeypatch.chdir(tmp_path)
     tables.write_frame(split.PHOTOS, "photos", rows(60))
     tables.write_frame(split.ANIME, "anime", rows(90, start=500))
-    tables.write_file(split.ANIME / "dropped.parquet", pd.DataFrame({"id": ["x"]}))
-    content = {"compute": {"workers": 1}, "split": SETTINGS.model_dump()}
+    gone = {"photos": rows(60)["file"].iloc[0], "anime": rows(90, start=500)["raw_id"].iloc[0]}
+    content = {
+        "compute": {"workers": 1},
+        "split": SETTINGS.model_dump(),
+        "exclude": {"images": list(gone.values())},
+    }
     Path("params.yaml").write_text(yaml.safe_dump(content))
     split.main()
-    sizes = {"photos": 60, "anime": 90}
+    sizes = {"photos": 59, "anime": 89}
     for domain, size in sizes.items():
         parts = [
             tables.read_frame(split.OUT / name, name=domain) for name in ("train", "val", "test")
@@ -135,4 +139,6 @@ def test_main_writes_three_splits_of_both_domains(tmp_path, monkeypatch, fake_ru
         assert sum(map(len, parts)) == size
         assert {"id", "image", *ATTRIBUTES, *split.ORIGIN[domain]} <= set(parts[0].columns)
         assert sum(fake_run.logged[domain][name] for name in split.SPLITS) == size
+        assert fake_run.logged[domain]["excluded"] == 1
+        assert not any(part.isin([gone[domain]]).any(axis=None) for part in parts)
     assert len(list(split.SHEETS.glob("*.png"))) == 4

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import weakref
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pipeline import tables
@@ -45,6 +49,42 @@ def test_shards_split_by_size_and_read_back_whole(tmp_path: Path) -> None:
     assert tables.write_frame(tmp_path, "x", rows, shard_mb=1) == 6
     assert len(list(tmp_path.glob("x-*.parquet"))) == 2
     assert len(tables.read_frame(tmp_path)) == 6
+
+
+def test_parts_of_a_shard_sort_after_it_and_before_the_next() -> None:
+    names = [name for batch in range(3) for name in islice(tables.continued(f"x-{batch:05d}"), 12)]
+    files = [Path(f"{name}.parquet") for name in names]
+    assert files[:3] == [Path(f"x-00000{part}.parquet") for part in ("", "_01", "_02")]
+    assert sorted(files) == files
+
+
+def test_large_images_are_written_a_few_at_a_time(tmp_path: Path) -> None:
+    image = {"bytes": os.urandom(9_000_000), "path": ""}
+    tables.write_frame(tmp_path, "x", pd.DataFrame({"id": list("gfedcba"), "image": [image] * 7}))
+    (shard,) = tmp_path.iterdir()
+    metadata = pq.ParquetFile(shard).metadata
+    assert [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)] == [4, 3]
+    assert "".join(tables.read_frame(tmp_path)["id"]) == "abcdefg"
+
+
+def test_only_one_shard_is_held_while_the_next_is_gathered(tmp_path: Path) -> None:
+    class Row(dict):
+        """A dict that can be told to be gone."""
+
+    alive: list[int] = []
+    born: list[weakref.ref[Row]] = []
+
+    def rows():
+        for number in range(12):
+            row = Row(id=f"{number:02d}", image={"bytes": bytes(250_000), "path": None})
+            born.append(weakref.ref(row))
+            alive.append(sum(ref() is not None for ref in born))
+            yield row
+
+    schema = pa.schema([("id", pa.string()), ("image", tables.IMAGE)])
+    assert tables.write_shards(tmp_path, tables.numbered("x"), rows(), schema, shard_mb=1) == 12
+    assert len(list(tmp_path.iterdir())) == 3
+    assert max(alive) <= 4 + 1  # the row that ends a shard is still the generator's own
 
 
 def test_empty_table_keeps_its_columns(tmp_path: Path) -> None:

@@ -1,0 +1,97 @@
+"""Zerochan: any page of the site with ``?json``.
+
+API: https://www.zerochan.net/api. It asks for a User-Agent with the project's name and the user's
+(ours has ``web.contact``) and for at most 60 requests a minute (``web.rate: 1``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+from urllib.parse import quote_plus
+
+from crawl.errors import SourceError
+from crawl.posts import Post
+from crawl.session import Session
+from crawl.sources import rows
+from crawl.sources.base import SAFE_RATING, MissingPageError, register
+from crawl.sources.booru import Booru
+from crawl.sources.rows import Row
+
+_PAGE_SIZE = 100  # up to 250 are given at once
+
+# The site has no ratings and refuses pornography. These are its own tags for what is left that
+# is not for a general audience, in lower case and with _ between words.
+_ADULT = frozenset(
+    {
+        "ecchi",
+        "nude",
+        "partially_nude",
+        "topless",
+        "bottomless",
+        "censored",
+        "underwear",
+        "lingerie",
+        "bra",
+        "panties",
+        "suggestive",
+        "gore",
+        "blood",
+    }
+)
+
+
+@register("zerochan")
+@dataclass(frozen=True, kw_only=True)
+class Zerochan(Booru):
+    """``tags``: the site's names, several separated by commas, e.g. ``"Hatsune Miku,Solo"``. It
+    states no dates: use ``before`` in place of ``snapshot``.
+    """
+
+    ends_with_404: ClassVar[bool] = True
+
+    def listing(self, before: int | None) -> str:
+        """``o``: the entries below an id, as the site's own "next" links ask for them."""
+        tags = ",".join(quote_plus(tag.strip()) for tag in self.tags.split(","))
+        offset = "" if before is None else f"&o={before}"
+        return f"{self.site}/{tags}?json&l={_PAGE_SIZE}&s=id{offset}"
+
+    def parse(self, page: str, body: bytes) -> list[Row]:
+        """A list under the key "items"."""
+        value = rows.load(self.name, page, body)
+        if not isinstance(value, dict):
+            raise SourceError(self.name, page, f"is not a list of posts: {rows.shown(value)}")
+        return rows.rows_of(self.name, page, value.get("items"))
+
+    def post(self, session: Session, page: str, row: Row) -> Post:
+        """As Booru.post. The address of the whole image stands only on the entry's own page: its
+        extension cannot be guessed from the listing. Posts that are dropped are not asked for.
+        """
+        tags = row.words("tags")
+        adult = sorted(_ADULT.intersection(tags.lower().split()))
+        post = self.stated(
+            row,
+            url="",
+            md5=row.md5("md5"),
+            width=row.number("width"),
+            height=row.number("height"),
+            # An entry without tags has not been looked at by anybody yet.
+            rating=" ".join(adult) or (SAFE_RATING if tags else ""),
+            tags=tags,
+        )
+        return self._with_image(session, post) if post.rating == SAFE_RATING else post
+
+    def _with_image(self, session: Session, post: Post) -> Post:
+        url = f"{self.site}/{post.post_id}?json"
+        try:
+            body = self.page(session, url).body
+        except MissingPageError:  # taken down meanwhile
+            return post
+        (entry,) = rows.rows_of(self.name, url, [rows.load(self.name, url, body)])
+        try:
+            md5, image = entry.md5("hash"), entry.link("full", url)
+        except ValueError as error:
+            raise SourceError(self.name, url, str(error)) from None
+        if str(entry.id) != post.post_id:
+            raise SourceError(self.name, url, f"is the page of post {entry.id}")
+        return replace(post, url=image, md5=md5 or post.md5)
