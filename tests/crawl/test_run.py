@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 import time
 import zipfile
 from collections import Counter
@@ -21,9 +17,7 @@ from crawl.posts import Post, iterate_posts, posts_frame
 from crawl.run import Result, crawl
 from crawl.state import State
 from tests.crawl.conftest import quick
-from tests.crawl.misbehaving import Server, Site, body, image_bytes, md5, slow, status, truncate
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.crawl.misbehaving import Site, body, image_bytes, md5, slow, status, truncate
 
 
 def serve_images(site: Site, count: int, seconds: float = 0.0) -> pd.DataFrame:
@@ -197,56 +191,6 @@ def test_reader_that_stops_early_stops_the_crawl(site: Site, connect: Any, tmp_p
     results.close()
     assert time.monotonic() - start < 2
     assert len(site.seen) < 10
-
-
-SCRIPT = """
-import sys
-from pathlib import Path
-import pandas as pd
-from crawl.run import crawl
-from crawl.session import Session
-from crawl.settings import CrawlSettings
-
-posts, state, port = sys.argv[1:]
-settings = CrawlSettings(rate=0, allow_private_hosts=("site.demo",))
-with Session(settings, {"site.demo": ("127.0.0.1", int(port))}) as session:
-    for result in crawl(pd.read_parquet(posts), settings, Path(state), session):
-        print(result.post.post_id, result.outcome, result.sha256, flush=True)
-"""
-
-
-def test_killed_crawl_goes_on_and_asks_nothing_twice(
-    site: Site, server: Server, tmp_path: Path
-) -> None:
-    count = 120
-    posts = serve_images(site, count, seconds=0.02)
-    site.faults["/7.png"] = body(b"<html>")  # a failure, too, is remembered until the end
-    posts.to_parquet(tmp_path / "posts.parquet")
-
-    def start(state: str) -> subprocess.Popen[bytes]:
-        arguments = [str(tmp_path / "posts.parquet"), str(tmp_path / state)]
-        return subprocess.Popen(
-            [sys.executable, "-c", SCRIPT, *arguments, str(server.address[1])],
-            stdout=subprocess.PIPE,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
-        )
-
-    kills = 0
-    for goal in (20, 60, 100):
-        running = start("killed")
-        while len(site.seen) < goal and running.poll() is None:
-            time.sleep(0.005)
-        running.send_signal(signal.SIGKILL)
-        running.communicate()
-        kills += running.returncode == -signal.SIGKILL
-    resumed, _ = start("killed").communicate(timeout=20)
-    images = [seen for seen in site.seen if seen.path != "/robots.txt"]
-    assert kills == 3
-    assert len(images) <= count + kills * 4  # 4 transfers at once can be cut by a kill
-    assert max(Counter(seen.path for seen in images).values()) <= 1 + kills
-    uninterrupted, _ = start("whole").communicate(timeout=20)
-    assert resumed == uninterrupted
-    assert len(resumed.splitlines()) == count
 
 
 def test_image_with_a_known_md5_is_not_asked_for_again(

@@ -219,4 +219,4 @@ def test_a_batch_that_outgrows_its_shard_goes_on_beside_it(tmp_path: Path) -> No
 
 def test_an_empty_list_of_failures_has_columns_of_text() -> None:
     frame = raw_shards.Tally().frame()
-    assert frame.columns.tolist() == crawl.COLUMNS and set(frame.dtypes.astype(str)) == {"str"}
+    assert frame.columns.tolist() == raw_shards.COLUMNS and set(frame.dtypes.astype(str)) == {"str"}

@@ -95,7 +95,7 @@ def test_copies_are_what_the_truth_says(demo: tuple[Path, dict[str, float]]) -> 
             continue
         original = files[post["of_source"], post["of_post_id"]][1]
         if post["copy_kind"] == "exact":
-            assert data == original and post["source"] != post["of_source"]
+            assert data == original and post["source"] == "gallery"
             continue
         assert data != original
         if post["copy_kind"] == "truncated":

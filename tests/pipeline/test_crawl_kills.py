@@ -1,0 +1,109 @@
+"""A crawl that is killed again and again ends as one that never was."""
+
+from __future__ import annotations
+
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from crawl.posts import Post, posts_frame
+from tests.crawl.misbehaving import Server, Site, body, image_bytes, md5, status
+from tests.project import ROOT
+
+IMAGES, KILLS, CONCURRENCY = 2000, 20, 4
+# The crawl stage's work without its tracking, which takes seconds to start.
+SCRIPT = f"""
+import sys
+from pathlib import Path
+import pandas as pd
+from crawl.exclude import Exclusions
+from crawl.run import crawl
+from crawl.session import Session
+from crawl.settings import CrawlSettings
+from pipeline import raw, tables
+posts, work, port = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+settings = CrawlSettings(
+    rate=0, concurrency={CONCURRENCY}, allow_private_hosts=("site.demo",), max_failure_fraction=1
+)
+tally = raw.Tally()
+with (
+    tables.new_folder(work / "raw") as out,
+    Session(settings, {{"site.demo": ("127.0.0.1", port)}}) as session,
+):
+    results = crawl(pd.read_parquet(posts), settings, work / "state", session)
+    raw.store(results, out, Exclusions(), 256, tally)
+    tables.write_file(out / "failures.parquet", tally.frame())
+"""
+
+
+@pytest.fixture
+def site() -> Site:
+    """2,000 small images; some are gone, no image, or sent under two addresses."""
+    made = Site()
+    for number in range(IMAGES):
+        data = image_bytes(number - number % 50 if number % 50 == 1 else number, size=8)
+        made.faults[f"/{number}.png"] = body(data)
+    made.faults |= {f"/{number}.png": status(404) for number in range(7, IMAGES, 400)}
+    made.faults |= {f"/{number}.png": body(b"<html>") for number in range(9, IMAGES, 400)}
+    return made
+
+
+def start(posts: Path, work: Path, server: Server) -> subprocess.Popen[bytes]:
+    arguments = [str(posts), str(work), str(server.address[1])]
+    return subprocess.Popen([sys.executable, "-c", SCRIPT, *arguments], cwd=ROOT)
+
+
+def images_asked(site: Site) -> int:
+    return len([seen for seen in site.seen if seen.path != "/robots.txt"])
+
+
+def recorded(work: Path) -> int:
+    with sqlite3.connect(work / "state" / "crawl.sqlite") as database:
+        return int(database.execute("SELECT COUNT(*) FROM outcomes").fetchone()[0])
+
+
+def tables_of(work: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted((work / "raw").iterdir())}
+
+
+def test_killed_at_twenty_moments_the_tables_are_the_same(site: Site, tmp_path: Path) -> None:
+    posts = posts_frame(
+        Post(
+            url=f"http://site.demo/{number}.png",
+            source="site",
+            post_id=f"{number:05}",
+            # Every other post states its md5, as sites do or do not.
+            md5=md5(image_bytes(number, size=8)) if number % 2 == 0 else "",
+            batch=number // 100,
+        )
+        for number in range(IMAGES)
+    )
+    table = tmp_path / "posts.parquet"
+    posts.to_parquet(table)
+    luck = random.Random(3)
+    killed, cut, before = tmp_path / "killed", 0, 0
+    with Server(site) as server:
+        for _ in range(KILLS):
+            moment = images_asked(site) + luck.randint(1, IMAGES // KILLS)
+            child = start(table, killed, server)
+            while images_asked(site) < moment and child.poll() is None:
+                time.sleep(0.001)
+            child.send_signal(signal.SIGKILL)
+            assert child.wait() == -signal.SIGKILL
+            done = recorded(killed)
+            lost = images_asked(site) - cut - done
+            assert 0 <= lost <= CONCURRENCY
+            assert done >= before
+            cut, before = cut + lost, done
+        assert start(table, killed, server).wait() == 0
+        # Nothing that was complete was asked for again.
+        assert images_asked(site) == IMAGES + cut
+        assert start(table, tmp_path / "whole", server).wait() == 0
+    assert tables_of(killed) == tables_of(tmp_path / "whole")
+    assert len(tables_of(killed)) == IMAGES // 100 + 1
