@@ -9,13 +9,16 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
-from concurrent.futures import Future
+from itertools import islice
 
 from crawl.fetch import Fetched
-from crawl.loop import LoopThread
 from crawl.posts import Post
+from crawl.session import Session
 
-_AT_ONCE = 64  # results handed from the loop to the reader, to spare the two switching turns
+# Results are handed over in numbers, and the loop runs on for a moment to have some: switching
+# between it and the reader takes time.
+_AT_ONCE = 64
+_LINGER = 0.05  # seconds
 
 Work = Callable[[Post], Awaitable[Fetched]]
 
@@ -26,43 +29,44 @@ class Lane:
     """
 
     def __init__(
-        self, posts: Iterator[Post], work: Work, width: int, ahead: int, loop: LoopThread
+        self, posts: Iterator[Post], work: Work, width: int, ahead: int, session: Session
     ) -> None:
         self._posts = posts
         self._work = work
         self._places = asyncio.Semaphore(width)
         self._ahead = ahead
-        self._loop = loop
+        self._session = session
         self._queue: deque[tuple[Post, asyncio.Future[Fetched]]] = deque()
         self._under_way: dict[tuple[str, str], asyncio.Future[Fetched]] = {}
         self._taken: deque[tuple[Post, Fetched]] = deque()
-        self._next: Future[list[tuple[Post, Fetched]]] = loop.submit(self._take())
+
+    def start(self) -> None:
+        """Begins work."""
+        self._session.run(self._begin())
 
     def next(self) -> tuple[Post, Fetched]:
         """The next post, in order, and what came of it. Raises what ``work`` raised."""
         if not self._taken:
-            self._taken.extend(self._next.result())
-            self._next = self._loop.submit(self._take())
+            self._session.run(self._take())
         return self._taken.popleft()
 
     def close(self) -> None:
         """Breaks off what is under way."""
-        self._loop.run(self._cancel())
+        self._session.run(self._cancel())
 
-    async def _take(self) -> list[tuple[Post, Fetched]]:
-        """The next result, and those after it that are there already."""
-        taken: list[tuple[Post, Fetched]] = []
+    async def _begin(self) -> None:
         self._fill()
-        while self._queue and len(taken) < _AT_ONCE:
-            post, result = self._queue[0]
-            if taken and not result.done():
-                break
-            fetched = await result
-            self._queue.popleft()
+
+    async def _take(self) -> None:
+        """Takes the next result, and those after it that are there soon."""
+        coming = [result for _, result in islice(self._queue, _AT_ONCE)]
+        await asyncio.wait(coming[:1])
+        await asyncio.wait(coming, timeout=_LINGER)
+        while len(self._taken) < len(coming) and self._queue[0][1].done():
+            post, result = self._queue.popleft()
             self._under_way.pop((post.url, post.md5), None)
-            taken.append((post, fetched))
-            self._fill()
-        return taken
+            self._taken.append((post, result.result()))
+        self._fill()
 
     def _fill(self) -> None:
         """Begins work until the lane is as far ahead as it may be."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections import Counter
 from collections.abc import Generator, Iterator
 from contextlib import closing
@@ -83,7 +82,9 @@ def _in_order(
             mine = lane_of == number
             ahead = _AHEAD_ARCHIVE if (hosts[mine] == SCHEME).any() else _AHEAD_WEB
             width = settings.concurrency
-            lanes[number] = Lane(iterate_posts(posts[mine]), work, width, ahead, session.loop)
+            lanes[number] = Lane(iterate_posts(posts[mine]), work, width, ahead, session)
+        for lane in lanes.values():
+            lane.start()
         for number in lane_of.tolist():
             post, fetched = lanes[number].next()
             yield _result(post, fetched, state)
@@ -102,21 +103,18 @@ class _Memory:
 
     def __init__(self, size: int) -> None:
         self._free = size
-        self._lock = threading.Lock()
 
     def keep(self, fetched: Fetched) -> Fetched:
         """``fetched``, without its data when there is no room for them."""
         size = len(fetched.data or b"")
-        with self._lock:
-            if size > self._free:
-                return replace(fetched, data=None)
-            self._free -= size
+        if size > self._free:
+            return replace(fetched, data=None)
+        self._free -= size
         return fetched
 
     def release(self, fetched: Fetched) -> None:
         """``fetched`` has had its turn."""
-        with self._lock:
-            self._free += len(fetched.data or b"")
+        self._free += len(fetched.data or b"")
 
 
 def _worker(settings: CrawlSettings, state: State, session: Session, memory: _Memory) -> Work:

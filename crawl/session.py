@@ -5,16 +5,16 @@ Everything this package requests, pages as well as images, goes through ``Sessio
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlencode, urljoin
 
 import aiohttp
 
 from crawl.addresses import AddressGuard
 from crawl.breaker import Breaker
-from crawl.loop import LoopThread
 from crawl.outcomes import FetchError, Outcome
 from crawl.retry import BUSY, PASSING, BusyError, LongWaitError, Patience
 from crawl.robots import Robots
@@ -60,7 +60,8 @@ _NOBODY = Credentials()
 
 
 class Session:
-    """A polite client; a context manager. Its coroutines run in its own loop, see ``loop``.
+    """A polite client; a context manager. Not for several threads: its event loop runs while
+    somebody waits for ``run`` or ``page``.
 
     :param settings: limits, contact, timeouts.
     :param connect_to: host → (address, port) to connect to in its place; see Transport.
@@ -76,21 +77,27 @@ class Session:
         self._throttle = Throttle(settings.rate, settings.concurrency)
         self._robots = Robots(settings.user_agent_name, self._read_robots, self._throttle.slow_down)
         self._breaker = Breaker(settings.park_after)
-        self.loop = LoopThread()
-        self._transport = self.loop.run(self._open())
+        self._runner = asyncio.Runner()
+        self._transport = self.run(self._open())
 
     def __enter__(self) -> Session:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self.loop.run(self._transport.close())
-        self.loop.close()
+        self.run(self._transport.close())
+        self._runner.close()
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """What ``work``, made of this session's coroutines, returns. Raises what it raises."""
+        return self._runner.run(work)
 
     def page(self, url: str, credentials: Credentials = _NOBODY) -> Page:
-        """The page at ``url``, redirects followed. For any thread but the loop's. Raises FetchError
-        unless it is HTTP 200.
-        """
-        return self.loop.run(self.get(url, _read_page, dict, credentials, decompress=True))
+        """The page at ``url``, redirects followed. Raises FetchError unless it is HTTP 200."""
+        return self.run(self.get_page(url, credentials))
+
+    async def get_page(self, url: str, credentials: Credentials = _NOBODY) -> Page:
+        """As ``page``, for use in coroutines."""
+        return await self.get(url, _read_page, dict, credentials, decompress=True)
 
     async def get(
         self,
@@ -133,6 +140,7 @@ class Session:
         return Transport(
             self._guard,
             self._connect_to,
+            self._throttle.delayed,
             timeout=settings.timeout,
             deadline=settings.deadline,
         )
@@ -170,7 +178,7 @@ class Session:
                 await self._robots.check(url)
             secret = {**headers, **credentials.headers}
             async with self._throttle.slot(host):
-                response = await self._ask(url, secret, credentials, decompress)
+                response = await self._ask(url, host, secret, credentials, decompress)
                 async with response:
                     target = _redirect(url, response)
                     if target is None:
@@ -184,10 +192,15 @@ class Session:
         raise FetchError(Outcome.GAVE_UP, f"redirected more than {_MAX_REDIRECTS} times")
 
     async def _ask(
-        self, url: str, headers: dict[str, str], credentials: Credentials, decompress: bool
+        self,
+        url: str,
+        host: str,
+        headers: dict[str, str],
+        credentials: Credentials,
+        decompress: bool,
     ) -> aiohttp.ClientResponse:
         try:
-            return await self._transport.get(credentials.add_to(url), headers, decompress)
+            return await self._transport.get(credentials.add_to(url), host, headers, decompress)
         except ValueError:  # its text would show the credentials
             raise FetchError(Outcome.GAVE_UP, f"{url} is not a valid URL") from None
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-import threading
 from pathlib import Path
 from typing import IO
 
@@ -41,7 +40,7 @@ CREATE INDEX IF NOT EXISTS images ON outcomes (md5) WHERE outcome = 'ok' AND md5
 
 
 class State:
-    """The memory of a crawl in ``folder``; a context manager, to be shared by threads.
+    """The memory of a crawl in ``folder``; a context manager.
 
     Raises CrawlError when another crawl is using ``folder``.
     """
@@ -59,10 +58,7 @@ class State:
             raise CrawlError(
                 f"another crawl is using {folder}: wait for it to end, or stop it"
             ) from None
-        self._lock = threading.Lock()
-        self._db = sqlite3.connect(
-            folder / "crawl.sqlite", check_same_thread=False, isolation_level=None
-        )
+        self._db = sqlite3.connect(folder / "crawl.sqlite", isolation_level=None)
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=NORMAL")
         self._db.executescript(_SCHEMA)
@@ -78,9 +74,8 @@ class State:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        with self._lock:
-            self._db.close()
-            self._pack.close()
+        self._db.close()
+        self._pack.close()
         self._file_lock.release()
 
     def recall(self, post: Post) -> Fetched | None:
@@ -114,21 +109,19 @@ class State:
         """Remembers what came of ``post``, unless the very next run should try again."""
         if fetched.outcome not in _FACTS + _THIS_CRAWL:
             return  # the part stays: the next run goes on with it
-        with self._lock:
-            place = (None, None, None) if fetched.data is None else self._store(fetched.data)
-            known = (fetched.outcome, fetched.reason, fetched.sha256, self._limits)
-            self._db.execute(
-                "INSERT OR REPLACE INTO outcomes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (post.url, post.md5, *known, *place),
-            )
+        place = (None, None, None) if fetched.data is None else self._store(fetched.data)
+        known = (fetched.outcome, fetched.reason, fetched.sha256, self._limits)
+        self._db.execute(
+            "INSERT OR REPLACE INTO outcomes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (post.url, post.md5, *known, *place),
+        )
         self._learn(post.url, post.md5)
         part.discard()
 
     def finish(self) -> None:
         """Every post has had its turn: the next crawl may try again what could be mended."""
         marks = ", ".join("?" * len(_THIS_CRAWL))
-        with self._lock:
-            self._db.execute(f"DELETE FROM outcomes WHERE outcome IN ({marks})", _THIS_CRAWL)
+        self._db.execute(f"DELETE FROM outcomes WHERE outcome IN ({marks})", _THIS_CRAWL)
         for left_over in self._parts.iterdir():
             left_over.unlink()
 
@@ -139,10 +132,9 @@ class State:
 
     def _row(self, where: str, *values: str) -> tuple | None:
         columns = "outcome, reason, sha256, limits, pack, start, size"
-        with self._lock:
-            row: tuple | None = self._db.execute(
-                f"SELECT {columns} FROM outcomes WHERE {where}", values
-            ).fetchone()
+        row: tuple | None = self._db.execute(
+            f"SELECT {columns} FROM outcomes WHERE {where}", values
+        ).fetchone()
         return row
 
     def _store(self, data: bytes) -> tuple[int, int, int]:

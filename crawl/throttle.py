@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 # Requests travel for different times: without a margin the sixth of 5/s can arrive within the
 # first one's second.
-_MARGIN = 1.005
+_MARGIN = 1.008
 
 
 class Throttle:
@@ -48,6 +48,15 @@ class Throttle:
         until = time.monotonic() + seconds
         self._free_at[host] = max(until, self._free_at.get(host, 0.0))
 
+    def delayed(self, host: str) -> None:
+        """A request that had its turn at ``host`` goes out only now: it had to connect first. The
+        next one counts from now, or the two would arrive too close to each other.
+        """
+        self._free_at[host] = max(self._next(host), self._free_at[host])
+
+    def _next(self, host: str) -> float:
+        return time.monotonic() + max(self._interval, self._delays.get(host, 0.0))
+
     def _claim(self, host: str) -> float:
         """Takes the next turn and returns 0, or returns the seconds to wait before asking again.
 
@@ -57,5 +66,5 @@ class Throttle:
         now = time.monotonic()
         if now < (free_at := self._free_at.get(host, 0.0)):
             return free_at - now
-        self._free_at[host] = now + max(self._interval, self._delays.get(host, 0.0))
+        self._free_at[host] = self._next(host)
         return 0.0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
+from types import SimpleNamespace
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -20,6 +22,8 @@ class Transport:
     :param guard: refuses forbidden addresses.
     :param connect_to: host → (address, port) to connect to in its place, as curl's
         ``--connect-to``: a local server on a free port can then serve stable, made-up URLs.
+    :param connected: told the host and port of a URL when a new connection for it is there, just
+        before the request goes out.
     :param timeout: seconds to connect, and between two reads.
     :param deadline: seconds for one whole answer. A server that sends a byte now and then never
         runs into ``timeout``, and would be waited for for days.
@@ -29,13 +33,21 @@ class Transport:
         self,
         guard: AddressGuard,
         connect_to: dict[str, tuple[str, int]],
+        connected: Callable[[str], None],
         *,
         timeout: float,
         deadline: float,
     ) -> None:
         resolver = _Resolver(guard, connect_to)
         self._resolver = resolver
+        trace = aiohttp.TraceConfig()
+
+        async def tell(_: object, context: SimpleNamespace, params: object) -> None:
+            connected(context.trace_request_ctx)
+
+        trace.on_connection_create_end.append(tell)
         self._http = aiohttp.ClientSession(
+            trace_configs=[trace],
             # No limits of its own: the throttle has them.
             connector=aiohttp.TCPConnector(
                 limit=0, limit_per_host=0, resolver=resolver, use_dns_cache=False
@@ -48,9 +60,11 @@ class Transport:
         self._http._retry_connection = False
 
     async def get(
-        self, url: str, headers: dict[str, str], decompress: bool
+        self, url: str, host: str, headers: dict[str, str], decompress: bool
     ) -> aiohttp.ClientResponse:
         """The answer, its body unread; redirects are not followed. To be released by the caller.
+
+        :param host: what ``connected`` is to be told.
 
         Raises what the guard raises, ValueError when ``url`` is none, aiohttp's ClientError and
         TimeoutError.
@@ -62,7 +76,11 @@ class Transport:
         # aiohttp resolves no host that is an address in itself, so the guard is asked here, too.
         await self._resolver.resolve(target.host or "", target.port or 0)
         return await self._http.get(
-            target, headers=headers, allow_redirects=False, auto_decompress=decompress
+            target,
+            headers=headers,
+            allow_redirects=False,
+            auto_decompress=decompress,
+            trace_request_ctx=host,
         )
 
     async def close(self) -> None:

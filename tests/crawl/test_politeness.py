@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -30,8 +28,10 @@ def http_date(when: datetime) -> str:
 
 
 def get_many(session: Session, paths: list[str]) -> None:
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda path: session.page(f"http://site.demo{path}"), paths))
+    async def work() -> None:
+        await asyncio.gather(*(session.get_page(f"http://site.demo{path}") for path in paths))
+
+    session.run(work())
 
 
 def addresses(host: str, *private: str, contact: str = "me@example.org") -> list[str]:
@@ -79,13 +79,16 @@ def test_retry_after_holds_the_whole_host_back(site: Site, connect: Any) -> None
     site.faults["/busy"] = first(1, status(429, Retry_After="1"), body(b"x"))
     site.faults["/other"] = body(b"x")
     session = connect(quick())
-    with ThreadPoolExecutor(1) as pool:
-        busy = pool.submit(session.page, "http://site.demo/busy")
+
+    async def work() -> None:
+        busy = asyncio.ensure_future(session.get_page("http://site.demo/busy"))
         while not site.requests("/busy"):
-            time.sleep(0.01)
-        time.sleep(0.2)  # until the answer has arrived
-        session.page("http://site.demo/other")
-        busy.result()
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.2)  # until the answer has arrived
+        await session.get_page("http://site.demo/other")
+        await busy
+
+    session.run(work())
     refused, again = (seen.at for seen in site.requests("/busy"))
     other = site.requests("/other")[0].at
     assert min(again, other) - refused >= 1.0
