@@ -13,13 +13,16 @@ _WORTH_RESUMING = 1 << 18  # bytes
 
 
 class Part:
-    """The first bytes of one image: in memory, or in ``path``, with a note of which image it is.
+    """The first bytes of one image: in memory, or in a file, with a note of which image it is.
 
-    :param resume: whether an earlier run left ``path``.
+    :param folder: where the file is, or will be when the image is large.
+    :param name: of the file, see ``part_name``.
+    :param resume: whether an earlier run left the file.
     """
 
-    def __init__(self, path: Path, resume: bool = False) -> None:
-        self._path = path
+    def __init__(self, folder: Path, name: str, resume: bool = False) -> None:
+        self._folder = folder
+        self._name = name
         self._small = bytearray()
         self._on_disk = False
         self.total: int | None = None  # bytes of the whole image, when the server said so
@@ -27,6 +30,10 @@ class Part:
         self.size = 0  # bytes in hand
         if resume:
             self._recall()
+
+    @property
+    def _path(self) -> Path:
+        return self._folder / self._name
 
     @property
     def _note(self) -> Path:
@@ -74,6 +81,6 @@ class Part:
             self.discard()
 
 
-def part_path(folder: Path, url: str, md5: str) -> Path:
-    """Where the part of this image lies; nothing from the network becomes a file name."""
-    return folder / f"{hashlib.sha256(f'{url} {md5}'.encode()).hexdigest()}.part"
+def part_name(url: str, md5: str) -> str:
+    """Name of the file for this image; nothing from the network becomes a file name."""
+    return f"{hashlib.sha256(f'{url} {md5}'.encode()).hexdigest()}.part"

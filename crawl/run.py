@@ -23,6 +23,7 @@ from crawl.settings import CrawlSettings
 from crawl.state import State
 from crawl.urls import web_host
 
+_HOST = f"^({SCHEME}|https?://[^/?#]*)"
 _MAX_LANES = 64  # a gallery may link to hundreds of hosts; each lane has its own threads
 _AHEAD_WEB = 1000  # posts
 _AHEAD_ARCHIVE = 16  # posts; their bytes wait in memory
@@ -72,7 +73,7 @@ def _in_order(
     posts: pd.DataFrame, settings: CrawlSettings, state: State, session: Session
 ) -> Generator[Result, None, None]:
     """Runs a lane a host and takes each post's result from its lane."""
-    hosts = posts["url"].map(_host).astype("category")
+    hosts = posts["url"].str.extract(_HOST, expand=False).fillna("").astype("category")
     lane_of = (hosts.cat.codes % _MAX_LANES).to_numpy()
     memory = _Memory(_MEMORY)
     work = _worker(settings, state, session, memory)

@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 from crawl.errors import CrawlError
 from crawl.fetch import Fetched, judge
 from crawl.outcomes import Outcome
-from crawl.parts import Part, part_path
+from crawl.parts import Part, part_name
 from crawl.posts import Post
 from crawl.settings import CrawlSettings
 
@@ -33,9 +33,8 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS outcomes (
     url TEXT, md5 TEXT, outcome TEXT, reason TEXT, sha256 TEXT, limits TEXT,
     pack INTEGER, start INTEGER, size INTEGER,
-    PRIMARY KEY (url, md5)
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS images ON outcomes (md5) WHERE outcome = 'ok' AND md5 != '';
+    PRIMARY KEY (md5, url)
+) WITHOUT ROWID
 """
 
 
@@ -61,7 +60,10 @@ class State:
         self._db = sqlite3.connect(folder / "crawl.sqlite", isolation_level=None)
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=NORMAL")
-        self._db.executescript(_SCHEMA)
+        self._db.execute(
+            "PRAGMA wal_autocheckpoint=10000"
+        )  # pages; each time it waits for the disk
+        self._db.execute(_SCHEMA)
         self._left_over = {path.name for path in self._parts.iterdir()}
         # Hashes of what may be found, to ask the database for nothing else.
         self._known: set[int] = set()
@@ -86,9 +88,9 @@ class State:
         """
         row = None
         if hash((post.url, post.md5)) in self._known:
-            row = self._row("url = ? AND md5 = ?", post.url, post.md5)
+            row = self._row("md5 = ? AND url = ?", post.md5, post.url)
         if row is None and hash(post.md5) in self._known:
-            row = self._row("md5 = ? AND md5 != '' AND outcome = 'ok'", post.md5)
+            row = self._row("md5 = ? AND outcome = 'ok'", post.md5)
         if row is None:
             return None
         outcome, reason, sha256, limits, pack, start, size = row
@@ -102,8 +104,8 @@ class State:
 
     def part(self, post: Post) -> Part:
         """What an earlier run has of the bytes of ``post``, perhaps nothing yet."""
-        path = part_path(self._parts, post.url, post.md5)
-        return Part(path, resume=path.name in self._left_over)
+        name = part_name(post.url, post.md5)
+        return Part(self._parts, name, resume=name in self._left_over)
 
     def record(self, post: Post, fetched: Fetched, part: Part) -> None:
         """Remembers what came of ``post``, unless the very next run should try again."""

@@ -144,9 +144,12 @@ def _write(path: Path, rows: list[dict[str, Any]], schema: pa.Schema) -> None:
         rows = sorted(rows, key=lambda row: row["id"])
     path.parent.mkdir(parents=True, exist_ok=True)
     waiting = iter(rows)
-    # Encoded images do not get smaller; compressing them again takes longer than all the rest.
-    compression = {name: "zstd" for name in schema.names if name != "image"}
-    compression |= {"image.bytes": "none", "image.path": "zstd"} if "image" in schema.names else {}
-    with pq.ParquetWriter(path, schema, compression=compression) as writer:
+    # Encoded images do not get smaller, and no two are equal: to compress them, look for
+    # repetitions or keep their smallest and largest would take longer than all the rest.
+    plain = ["image.path" if name == "image" else name for name in schema.names]
+    compression = dict.fromkeys(plain, "zstd") | {"image.bytes": "none"}
+    with pq.ParquetWriter(
+        path, schema, compression=compression, use_dictionary=plain, write_statistics=plain
+    ) as writer:
         while group := _take(waiting, _GROUP_BYTES, _GROUP_ROWS):
             writer.write_table(pa.Table.from_pylist(group, schema=schema))

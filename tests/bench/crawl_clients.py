@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from tests.bench.our_crawl import CONCURRENCY
 from tests.project import ROOT
 
 # The peers have an environment of their own: beside this project's pins pip falls back to an old
@@ -85,8 +86,9 @@ OURS = Client(
     "face2anime",
     our_command,
     lambda out: _parquet_images(out / "raw", "raw-*.parquet", "image"),
-    "the crawl stage without its tracking, from a table of posts with md5 to Parquet shards. "
-    "Checks the md5, takes the sha256, reads the size, heeds robots.txt, remembers each image.",
+    "the crawl stage without its tracking, from a table of posts with md5 to Parquet shards, "
+    f"{CONCURRENCY} requests at once. Checks the md5, takes the sha256, reads the size, heeds "
+    "robots.txt, remembers each image.",
 )
 CLIENTS = [
     OURS,

@@ -15,19 +15,17 @@ from crawl.outcomes import Outcome
 from crawl.run import crawl
 from crawl.session import Session
 from crawl.settings import CrawlSettings
-from crawl.urls import web_host
 from pipeline import tables
 from pipeline.raw import Tally, store
 
-CONCURRENCY = 8
+CONCURRENCY = 16  # the fastest of 4, 8, 16, 32 and 64 on two cores
 SHARD_MB = 256  # as in params.yaml
 
 
 def main(posts_file: Path, work: Path, rate: float) -> None:
     """Crawl. Raises SystemExit unless every post came back as an image."""
     posts = pd.read_parquet(posts_file)
-    hosts = tuple({web_host(url).partition(":")[0] for url in posts["url"]})
-    settings = CrawlSettings(rate=rate, concurrency=CONCURRENCY, allow_private_hosts=hosts)
+    settings = CrawlSettings(rate=rate, concurrency=CONCURRENCY, allow_private_hosts=("127.0.0.1",))
     tally = Tally()
     with tables.new_folder(work / "raw") as out, Session(settings) as session:
         results = crawl(posts, settings, work / "state", session)

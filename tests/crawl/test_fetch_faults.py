@@ -49,7 +49,7 @@ def fetch_one(connect: Any, tmp_path: Path) -> Any:
     def fetch_post(settings: CrawlSettings, **post: Any) -> Fetched:
         wanted = Post(**({"url": URL, "source": "site", "post_id": "1"} | post))
         session = connect(settings)
-        return session.run(fetch(wanted, settings, session, Part(tmp_path / "1.part")))
+        return session.run(fetch(wanted, settings, session, Part(tmp_path, "1.part")))
 
     return fetch_post
 
