@@ -47,4 +47,4 @@ ui: install  ## the MLflow UI on this project's runs
 	python -m pipeline.ui
 
 clean:  ## remove what a run made, but not .venv or DVC's cache
-	rm -rf data checkpoints mlruns mlflow.db .cache reports/index.html reports/leaderboard.csv reports/sheets reports/plots
+	rm -rf data checkpoints mlruns mlflow.db .cache reports/index.html reports/leaderboard.csv reports/datasets reports/sheets reports/plots

@@ -52,8 +52,9 @@ def load_domain(
             "build the splits first (dvc repro split)"
         )
     tables = [_read(shard) for shard in shards]
-    encoded = [item for table in tables for item in table.pop("image")]
-    frame = pd.concat(tables, ignore_index=True)
+    # By id, so that how the rows lie in shards changes nothing, and the first ones are a sample.
+    frame = pd.concat(tables).sort_values("id", kind="stable", ignore_index=True)
+    encoded = list(frame.pop("image"))
     if frame.empty:
         raise ModelError(f"{shards[0].parent}/{domain}-*.parquet holds no image: check the split")
     with ThreadPoolExecutor() as pool:

@@ -1,13 +1,13 @@
 """Stage ``celeba``: the photos of CelebA that pass the label filter, aligned → ``data/photos/``.
 
-Reads the official layout (see `celeba_layout`), keeps the images whose labels are as asked, and
-aligns them on the two eyes to the template that the anime faces have. Images that cannot be read
-are counted and listed in ``data/dropped/photos.parquet``.
+Reads a copy of CelebA in any of its layouts (see `celeba_layout`), keeps the images whose labels
+are as asked, and aligns them on the two eyes to the template that the anime faces have. Images that
+cannot be read are counted and listed in ``data/dropped/photos.parquet``.
 """
 
 from __future__ import annotations
 
-import hashlib
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,15 +20,18 @@ import pandas as pd
 
 from pipeline import celeba_layout, images, parallel, params, sheets, stage, tables, tracking
 from pipeline.align import align_face
+from pipeline.celeba_download import download
+from pipeline.celeba_rules import choose, funnel, warnings
 from pipeline.errors import StageError
 from pipeline.params import Align, Celeba, Exclude
 from pipeline.paths import DROPPED
 from pipeline.paths import PHOTOS as OUT
-from pipeline.vocabulary import from_celeba
+from pipeline.vocabulary import UNKNOWN, from_celeba, yaw_bucket
+from pipeline.yunet import Yunet
 
 SHEET = stage.SHEETS / "celeba"
 METRICS = stage.METRICS / "celeba.json"
-EXTRA = ["identity", "partition", "eyes"]  # columns of `read_rows` that are no labels
+CHUNK = 256  # photos
 
 
 @dataclass(frozen=True)
@@ -37,30 +40,7 @@ class Photos:
 
     frame: pd.DataFrame
     corrupt: pd.DataFrame  # file, reason
-    counts: dict[str, int]
-
-
-def choose(rows: pd.DataFrame, settings: Celeba) -> tuple[pd.DataFrame, dict[str, int]]:
-    """The rows with the wanted labels, at most ``limit``, and the count left after each rule.
-
-    The sample is the files with the smallest hash of seed and name: a larger limit adds to it.
-    Raises StageError for an unknown label, or when nothing is left.
-    """
-    counts = {"listed": len(rows)}
-    labels = [column for column in rows.columns if column not in EXTRA]
-    for label, wanted in settings.keep.items():
-        if label not in labels:
-            raise StageError(f"celeba.keep: unknown label '{label}'{params.nearest(label, labels)}")
-        rows = rows[rows[label] == wanted]
-        counts[f"after_{label}_{'yes' if wanted else 'no'}"] = len(rows)
-    if rows.empty:
-        raise StageError(f"celeba.keep: no image has these labels ({counts}): ask for fewer")
-    if settings.limit:
-        keys = [hashlib.sha256(f"{settings.seed}:{file}".encode()).digest() for file in rows.index]
-        order = sorted(range(len(rows)), key=keys.__getitem__)
-        rows = rows.iloc[sorted(order[: settings.limit])]
-        counts["sampled"] = len(rows)
-    return rows, counts
+    counts: dict[str, Any]
 
 
 def align_photos(settings: Celeba, align: Align, exclude: Exclude, workers: int) -> Photos:
@@ -69,62 +49,105 @@ def align_photos(settings: Celeba, align: Align, exclude: Exclude, workers: int)
     An excluded photo keeps its place in the sample: no other one comes in for it.
 
     Returns rows with ``id``, ``image`` (PNG, RGB [S, S, 3]), ``file``, ``identity``,
-    ``partition``, the labels as bools and the five attributes of `vocabulary`.
+    ``partition``, the labels as bools and the attributes of `vocabulary`.
     Raises StageError for every mistake in the copy that is more than a damaged image.
     """
-    rows = celeba_layout.read_rows(settings.path, settings.eyes == "landmarks")
-    found = celeba_layout.find_images(settings.path)
-    absent = rows.index[~rows.index.isin(list(found.members))]
-    if len(absent):
+    if settings.download:
+        download(settings.path)
+    rows = celeba_layout.read_labels(settings.path)
+    found = celeba_layout.find_images(settings.path, settings.images)
+    present = rows.index.isin(list(found.members))
+    if not present.any():
         raise StageError(
-            f"{celeba_layout.ATTRIBUTES} lists {len(absent)} of {len(rows)} images that are not in "
-            f"{found.path}, first {absent[0]}: unpack all of it, or take both from one copy"
+            f"{found.path} holds none of the {len(rows)} images that {celeba_layout.ATTRIBUTES} "
+            f"lists, first {rows.index[0]}: take both from one copy of CelebA"
         )
-    chosen, counts = choose(rows, settings)
-    tasks = parallel.chunks(list(chosen["eyes"].items()), 256)
-    results = parallel.over(
-        partial(_align_chunk, found, align),
-        tasks,
-        workers=workers,
-        label="celeba",
-        total=-(-len(chosen) // 256),
-    )
+    chosen, counts = choose(rows[present], settings)
+    counts = {"listed": len(rows), "present": int(present.sum())} | counts
+    places = _places(settings, chosen.index)
+    tasks = list(parallel.chunks(list(zip(chosen.index, places, strict=True)), CHUNK))
+    task = partial(_align_chunk, found, align, settings)
+    results = parallel.over(task, tasks, workers=workers, label="celeba", total=len(tasks))
     outcomes = pd.DataFrame([outcome for chunk in results for outcome in chunk])
     outcomes.loc[exclude.exclusions().mask(outcomes), "problem"] = "excluded"
-    return _collect(chosen, outcomes, counts, settings.path)
+    photos = _collect(chosen, outcomes, counts, settings.path)
+    photos.counts["images_missing"] = int((~present).sum())
+    photos.counts["images_unlisted"] = len(found.members) - int(present.sum())
+    return photos
+
+
+def _places(settings: Celeba, files: pd.Index) -> np.ndarray:
+    """What is known before looking at the pixels of each photo: float64 [N, P, 2].
+
+    Five landmarks; or the two eyes of CelebA's template; or, for YuNet, the middle of the face.
+    """
+    if settings.eyes == "landmarks":
+        return celeba_layout.read_landmarks(settings.path, settings.images, files)
+    if settings.eyes != "template":
+        Yunet(Path(settings.eyes))  # a wrong path ends here, not in a worker
+        if settings.images == "wild":
+            return celeba_layout.read_centres(settings.path, files)[:, None]
+        return np.full((len(files), 1, 2), np.nan)
+    if settings.images == "wild":
+        raise StageError(
+            "celeba.eyes: template holds for aligned images only: say landmarks, or name a YuNet "
+            "model, for celeba.images: wild"
+        )
+    return np.broadcast_to(celeba_layout.TEMPLATE_EYES, (len(files), 2, 2))
 
 
 def _align_chunk(
-    found: celeba_layout.Images, align: Align, chunk: Sequence[tuple[str, np.ndarray]]
+    found: celeba_layout.Images,
+    align: Align,
+    settings: Celeba,
+    chunk: Sequence[tuple[str, np.ndarray]],
 ) -> list[dict[str, Any]]:
     """One outcome per image: its face, or ``problem`` and ``reason``."""
-    eyes = dict(chunk)
-    return [_align_one(file, data, eyes[file], align) for file, data in found.read(list(eyes))]
+    yunet = Yunet(Path(settings.eyes)) if settings.eyes.endswith(".onnx") else None
+    places = dict(chunk)
+    return [
+        _align_one(file, data, places[file], align, settings.images, yunet)
+        for file, data in found.read(list(places))
+    ]
 
 
-def _align_one(file: str, data: bytes, eyes: np.ndarray, align: Align) -> dict[str, Any]:
+def _align_one(
+    file: str, data: bytes, points: np.ndarray, align: Align, kind: str, yunet: Yunet | None
+) -> dict[str, Any]:
     outcome: dict[str, Any] = {"file": file, "problem": "", "reason": "", "id": "", "image": None}
+    outcome |= {"yaw": UNKNOWN, "enlarged": False}
     try:
         rgb = images.read_rgb(data)
     except StageError as error:
         return outcome | {"problem": "corrupt", "reason": str(error)}
-    # Landmarks are in pixels of 178×218; a copy at another size keeps the proportions.
-    scale = np.array(rgb.shape[1::-1]) / celeba_layout.SIZE
-    if abs(scale[0] / scale[1] - 1) > 0.02:
-        size = f"{rgb.shape[1]}×{rgb.shape[0]}"
-        return outcome | {"problem": "corrupt", "reason": f"{size} is not the shape of 178×218"}
-    places = (np.asarray(eyes) + 0.5) * scale - 0.5
-    if np.linalg.norm(places[1] - places[0]) < 1:
+    if kind == "aligned":
+        # Landmarks are in pixels of 178×218; a copy at another size keeps the proportions.
+        scale = np.array(rgb.shape[1::-1]) / celeba_layout.SIZE
+        if abs(scale[0] / scale[1] - 1) > 0.02:
+            size = f"{rgb.shape[1]}×{rgb.shape[0]}"
+            return outcome | {"problem": "corrupt", "reason": f"{size} is not as 178×218"}
+        points = (points + 0.5) * scale - 0.5
+    if yunet:
+        seen = yunet.landmarks(rgb, points[0])
+        if seen is None:
+            return outcome | {"problem": "no_face"}
+        points = seen
+    distance = float(np.linalg.norm(points[1] - points[0]))
+    if distance < 1:
         return outcome | {"problem": "corrupt", "reason": "both eyes at one place in the landmarks"}
-    face, border = align_face(rgb, places, align)
+    face, border = align_face(rgb, points[:2], align)
     if border > align.max_border:
         return outcome | {"problem": "border"}
     image = {"bytes": tables.encode_png(face), "path": file}
-    return outcome | {"id": images.pixel_id(face), "image": image}
+    yaw = yaw_bucket(points[:2], points[2]) if len(points) == 5 else UNKNOWN
+    enlarged = distance < align.eye_distance * align.size
+    return outcome | {
+        **{"id": images.pixel_id(face), "image": image, "yaw": yaw, "enlarged": enlarged}
+    }
 
 
 def _collect(
-    chosen: pd.DataFrame, outcomes: pd.DataFrame, counts: dict[str, int], path: Path
+    chosen: pd.DataFrame, outcomes: pd.DataFrame, counts: dict[str, Any], path: Path
 ) -> Photos:
     corrupt = outcomes.loc[outcomes["problem"] == "corrupt", ["file", "reason"]].astype("str")
     good = outcomes[outcomes["problem"] == ""]
@@ -133,6 +156,7 @@ def _collect(
     counts |= {
         "excluded": problems["excluded"],
         "corrupt": problems["corrupt"],
+        "no_face": problems["no_face"],
         "too_much_border": problems["border"],
         "exact_duplicates": len(good) - len(kept),
         "kept": len(kept),
@@ -141,19 +165,24 @@ def _collect(
         first = f" (first: {corrupt.iloc[0]['reason']})" if len(corrupt) else ""
         raise StageError(
             f"celeba: none of {len(chosen)} images of {path} is left, {problems['corrupt']} "
-            f"unreadable{first}, {problems['border']} over align.max_border, "
-            f"{problems['excluded']} in exclude: check the images"
+            f"unreadable{first}, {problems['no_face']} without a face, {problems['border']} over "
+            f"align.max_border, {problems['excluded']} in exclude: check the images"
         )
-    labels = chosen.loc[kept["file"]].drop(columns=["eyes"])
-    attributes = [from_celeba(row) for row in labels.to_dict("records")]
+    labels = chosen.loc[kept["file"]]
+    attributes = pd.DataFrame([from_celeba(row) for row in labels.to_dict("records")])
     frame = pd.concat(
         [
             kept[["id", "image", "file"]].reset_index(drop=True),
             labels.reset_index(drop=True),
-            pd.DataFrame(attributes),
+            attributes.assign(yaw=kept["yaw"].to_numpy()),
         ],
         axis=1,
     )
+    counts |= {
+        "enlarged": int(kept["enlarged"].sum()),
+        "male_share": float(frame["Male"].mean()),
+        "identity_unknown": int((frame["identity"] < 0).sum()),
+    }
     return Photos(frame.sort_values("id", ignore_index=True), corrupt, counts)
 
 
@@ -165,8 +194,11 @@ def main() -> None:
         "celeba", params.plain(settings, align, exclude), inputs=[settings.path]
     ) as run:
         photos = align_photos(settings, align, exclude, stage.workers())
+        for line in warnings(photos.counts, settings, align):
+            print(f"celeba: {line}", file=sys.stderr)
+        print("celeba:", funnel(photos.counts))
         with tables.new_folder(OUT) as out:
-            tables.write_frame(out, "photos", photos.frame)
+            tables.write_frame(out, "photos", photos.frame, by=["batch"])
         tables.write_file(DROPPED / "photos.parquet", photos.corrupt)
         shown = photos.frame.head(100)
         faces = [tables.decode(image["bytes"]) for image in shown["image"]]

@@ -1,6 +1,8 @@
-"""CelebA as it is published (Liu et al. 2015): its text files, and its images in a folder or zip.
+"""CelebA as it is published (Liu et al. 2015) or mirrored: its tables, and its images.
 
-Everything that can be wrong with a copy of it ends in one line that names the file.
+Known are the official text files, Kaggle's CSV files of the same names, images in a folder or a
+zip, aligned or in the wild. Everything that can be wrong with a copy ends in one line that names
+the file.
 """
 
 from __future__ import annotations
@@ -16,14 +18,17 @@ import pandas as pd
 from pipeline.errors import StageError
 
 HOME = "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"
-IMAGES = "img_align_celeba"
+IMAGES = {"aligned": "img_align_celeba", "wild": "img_celeba"}
+LANDMARKS = {"aligned": "list_landmarks_align_celeba.txt", "wild": "list_landmarks_celeba.txt"}
 ATTRIBUTES = "list_attr_celeba.txt"
-LANDMARKS = "list_landmarks_align_celeba.txt"
+BOXES = "list_bbox_celeba.txt"
 IDENTITY = "identity_CelebA.txt"
 PARTITION = "list_eval_partition.txt"
-SUBFOLDERS = (".", "Anno", "Eval", "Img")  # flat as torchvision leaves it, or as it is downloaded
+# Flat, as torchvision leaves it (celeba/), or as it is downloaded.
+SUBFOLDERS = (".", "celeba", "Anno", "Eval", "Img")
+SUFFIXES = (".jpg", ".jpeg", ".png")
 
-SIZE = (178, 218)  # width and height of the aligned images, which landmarks refer to
+SIZE = (178, 218)  # width and height of the aligned images, which their landmarks refer to
 # Mean eye centres of the aligned images (YuNet, 800 of them), for copies without landmarks.
 TEMPLATE_EYES = np.array([(69.9, 111.4), (108.8, 111.5)])
 
@@ -48,72 +53,121 @@ class Images:
                     yield file, b""
 
 
-def read_rows(folder: Path, with_landmarks: bool) -> pd.DataFrame:
-    """One row an image, indexed by file name: 40 bools, ``identity``, ``partition``, ``eyes``.
+def read_labels(folder: Path) -> pd.DataFrame:
+    """One row an image, indexed by file name: 40 bools, ``identity`` and ``partition``.
 
-    ``eyes`` is [2, 2], image-left first, in pixels of the official 178×218 image; CelebA's
-    template where landmarks are not asked for. Raises StageError for a missing or malformed file.
+    Kaggle's copy tells no identities: there each photo is a person of its own, with a negative
+    number. Raises StageError for a missing or malformed file.
     """
     if not folder.is_dir():
         raise StageError(
-            f"{folder} is missing: put CelebA there ({IMAGES}.zip and its list_*.txt files, from "
-            f"{HOME}) or change celeba.path"
+            f"{folder} is missing: put CelebA there ({IMAGES['aligned']}.zip and its list_*.txt "
+            f"files, from {HOME}) or change celeba.path"
         )
     labels = _table(folder, ATTRIBUTES)
     if not labels.isin([-1, 0, 1]).all(axis=None):
-        raise StageError(f"{folder / ATTRIBUTES}: a label is neither 1 nor -1: fetch it again")
+        raise StageError(
+            f"{_find(folder, ATTRIBUTES)}: a label is neither 1 nor -1: fetch it again"
+        )
     rows = labels == 1
-    rows["identity"] = _column(folder, IDENTITY, rows.index)
-    rows["partition"] = _column(folder, PARTITION, rows.index)
-    if with_landmarks:
-        points = _table(folder, LANDMARKS)
-        _same_files(folder / LANDMARKS, points.index, rows.index)
-        if points.shape[1] < 4:
-            raise StageError(f"{folder / LANDMARKS}: no two eyes in its columns: fetch it again")
-        eyes = points.loc[rows.index].to_numpy(float)[:, :4].reshape(-1, 2, 2)
+    if find(folder, IDENTITY) or _find(folder, ATTRIBUTES).suffix == ".txt":
+        rows["identity"] = _column(folder, IDENTITY, rows.index)
     else:
-        eyes = np.broadcast_to(TEMPLATE_EYES, (len(rows), 2, 2))
-    rows["eyes"] = pd.Series(list(eyes), rows.index, dtype=object)
+        rows["identity"] = -np.arange(1, len(rows) + 1, dtype=np.int32)
+    rows["partition"] = _column(folder, PARTITION, rows.index)
     return rows
 
 
-def find_images(folder: Path) -> Images:
-    """The unpacked image folder when there is one, otherwise the zip."""
-    for place in (folder / sub / IMAGES for sub in SUBFOLDERS):
+def read_landmarks(folder: Path, kind: str, files: pd.Index) -> np.ndarray:
+    """Five points of each of ``files``: float64 [N, 5, 2] as (x, y), image-left eye first.
+
+    They are the eyes, the nose and the mouth's corners, in pixels of the image (``wild``) or of
+    178×218 (``aligned``). Raises StageError for a missing or malformed file.
+    """
+    points = _table(folder, LANDMARKS[kind])
+    path = _find(folder, LANDMARKS[kind])
+    _same_files(path, points.index, files)
+    if points.shape[1] != 10:
+        raise StageError(f"{path}: its columns are not five points: fetch it again")
+    return points.loc[files].to_numpy(float).reshape(-1, 5, 2)
+
+
+def read_centres(folder: Path, files: pd.Index) -> np.ndarray:
+    """The middle of each face's box in the wild image, float64 [N, 2]; NaN without a box file."""
+    if not find(folder, BOXES):
+        return np.full((len(files), 2), np.nan)
+    boxes = _table(folder, BOXES)
+    _same_files(_find(folder, BOXES), boxes.index, files)
+    x, y, width, height = boxes.loc[files].to_numpy(float).T
+    return np.stack([x + width / 2, y + height / 2], axis=1)
+
+
+def find_images(folder: Path, kind: str) -> Images:
+    """The unpacked image folder when there is one, otherwise the zip, whatever folders nest in it.
+
+    Raises StageError where there is neither.
+    """
+    for place in (folder / sub / IMAGES[kind] for sub in SUBFOLDERS):
         if place.is_dir():
-            return Images(place, {file.name: file.name for file in place.iterdir()})
+            names = [file.relative_to(place).as_posix() for file in place.rglob("*.*")]
+            return Images(place, _by_file(names))
+    path = _find(folder, f"{IMAGES[kind]}.zip")
     try:
-        path = _find(folder, f"{IMAGES}.zip")
         with zipfile.ZipFile(path) as archive:
-            names = [name for name in archive.namelist() if not name.endswith("/")]
+            return Images(path, _by_file(archive.namelist()))
     except zipfile.BadZipFile:
         raise StageError(f"{path} is no whole zip file: download it again") from None
-    return Images(path, {name.rsplit("/", 1)[-1]: name for name in names})
+
+
+def find(folder: Path, name: str) -> Path | None:
+    """The file ``name`` or its CSV form, in ``folder`` or a usual folder below it."""
+    for option in dict.fromkeys([name, name.replace(".txt", ".csv")]):
+        for path in (folder / sub / option for sub in SUBFOLDERS):
+            if path.is_file():
+                return path
+    return None
+
+
+def _by_file(names: Sequence[str]) -> dict[str, str]:
+    """File name → its place, for images; macOS leaves ``__MACOSX/…/._name`` beside them in zips."""
+    places = {name.rsplit("/", 1)[-1]: name for name in sorted(names)}
+    return {
+        file: place
+        for file, place in places.items()
+        if file.lower().endswith(SUFFIXES) and not file.startswith("._")
+    }
 
 
 def _find(folder: Path, name: str) -> Path:
-    for path in (folder / sub / name for sub in SUBFOLDERS):
-        if path.is_file():
-            return path
-    hint = ", or set celeba.eyes: template" if name == LANDMARKS else ""
+    if path := find(folder, name):
+        return path
+    hint = " (or name a YuNet model in celeba.eyes)" if name in LANDMARKS.values() else ""
+    hint = ", or set celeba.eyes: template" + hint if name == LANDMARKS["aligned"] else hint
     raise StageError(f"{folder / name} is missing: put it there, from {HOME}{hint}")
 
 
 def _table(folder: Path, name: str) -> pd.DataFrame:
-    """A file whose first line is a row count, whose second names columns, and then rows."""
-    path = _find(folder, name)
+    """Numbers by file name, from a CSV file with a header, or from a text file whose first line is
+    a row count, whose second names columns, and then rows."""
+    path, count = _find(folder, name), None
     try:
-        with path.open(encoding="utf-8") as lines:
-            count = int(next(lines))
-        table = pd.read_csv(path, sep=r"\s+", skiprows=1)
+        if path.suffix == ".csv":
+            table = pd.read_csv(path, index_col=0)
+        else:
+            with path.open(encoding="utf-8") as lines:
+                count = int(next(lines))
+            table = pd.read_csv(path, sep=r"\s+", skiprows=1)
+            if "image_id" in table.columns:  # heads the file names in the box and wild files
+                table = pd.read_csv(path, sep=r"\s+", skiprows=1, index_col="image_id")
         table = table.astype(np.int16)
     except (ValueError, StopIteration, pd.errors.ParserError) as error:
         detail = " ".join(str(error).split())
+        form = "its first line is the number of images, its second" * (path.suffix != ".csv")
         raise StageError(
-            f"{path} is malformed ({detail}): its first line is the number of images, its second "
-            "the column names, and a row holds a file name and numbers"
+            f"{path} is malformed ({detail}): {form or 'its first line is'} the column names, and "
+            "a row holds a file name and numbers"
         ) from None
-    if table.index.nlevels != 1 or not len(table) == count:
+    if table.index.nlevels != 1 or (count is not None and len(table) != count):
         raise StageError(
             f"{path} is malformed: it announces {count} images, has {len(table)} rows and "
             f"{len(table.columns)} column names"
@@ -122,11 +176,15 @@ def _table(folder: Path, name: str) -> pd.DataFrame:
 
 
 def _column(folder: Path, name: str, files: pd.Index) -> pd.Series:
-    """A file of ``file number`` lines, in the order of ``files``."""
+    """A file of ``file number`` lines, or a CSV file of two columns, in the order of ``files``."""
     path = _find(folder, name)
     try:
-        column = pd.read_csv(path, sep=r"\s+", header=None, index_col=0)[1].astype(np.int32)
-    except (KeyError, ValueError, pd.errors.ParserError):
+        if path.suffix == ".csv":
+            column = pd.read_csv(path, index_col=0).iloc[:, 0].astype(np.int32)
+        else:
+            text = pd.read_csv(path, sep=r"\s+", header=None, index_col=0)
+            column = text[1].astype(np.int32)
+    except (IndexError, KeyError, ValueError, pd.errors.ParserError):
         raise StageError(f"{path} is malformed: a line is a file name and a number") from None
     _same_files(path, column.index, files)
     return column.loc[files]

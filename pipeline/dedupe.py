@@ -213,7 +213,7 @@ def main() -> None:
         faces = faces[~excluded].reset_index(drop=True)
         result = dedupe(faces, settings, stage.workers())
         with tables.new_folder(OUT) as out:
-            tables.write_frame(out, "anime", result.kept)
+            tables.write_frame(out, "anime", result.kept, by=["source", "batch"])
         tables.write_file(DROPPED / "anime.parquet", result.dropped)
         ids = {side: faces["id"].to_numpy()[result.pairs[side]] for side in ("first", "second")}
         tables.write_file(DROPPED / "anime_pairs.parquet", result.pairs.assign(**ids))

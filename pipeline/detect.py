@@ -33,7 +33,9 @@ class Detection:
     box: tuple[float, float, float, float]  # x, y, width, height
     likelihood: float  # in [0, 1]
     eyes: np.ndarray  # [2, 2], (x, y) of the image-left and the image-right eye
+    mouth: np.ndarray  # [2], (x, y) of its middle
     hair: np.ndarray  # [3] RGB, 0–255, as the detector measured it
+    skin: np.ndarray  # [3] RGB, 0–255, as the detector measured it
     iris: np.ndarray  # [3] RGB, 0–255, see `iris_colour`
 
     @property
@@ -48,7 +50,7 @@ class Detection:
         return float(np.degrees(np.arctan2(down, across)))
 
 
-def detect(rgb: np.ndarray, detect_size: int, pad: float) -> list[Detection]:
+def detect(rgb: np.ndarray, detect_size: int, pad: float, enlarge: float = 1.0) -> list[Detection]:
     """All faces that ``animeface`` finds, from left to right.
 
     Args:
@@ -56,9 +58,10 @@ def detect(rgb: np.ndarray, detect_size: int, pad: float) -> list[Detection]:
         detect_size: pixels of the longest side at the first look, at most; then half of it, a
             quarter … until something is found, which costs a third more at most.
         pad: grey border on every side, as a fraction of the longest side; a tight crop needs it.
+        enlarge: how many times a picture smaller than ``detect_size`` is enlarged, at most.
     """
     longest = max(rgb.shape[:2])
-    look = float(min(detect_size, longest))
+    look = float(min(detect_size, longest * enlarge))
     while True:
         found = _look(rgb, look / longest, pad)
         look /= 2
@@ -94,9 +97,11 @@ def _look(rgb: np.ndarray, scale: float, pad: float) -> list[Detection]:
 
 def _detection(face: animeface.Face, border: int, scales: np.ndarray, rgb: np.ndarray) -> Detection:
     """The detector's ``left_eye`` is the person's; ours is the one with the smaller x."""
-    boxes = [part.pos for part in (face.left_eye, face.right_eye)]
-    centres = sorted((box.x + box.width / 2, box.y + box.height / 2) for box in boxes)
-    eyes = (np.array(centres) - border) / scales - 0.5
+    parts = (face.left_eye, face.right_eye, face.mouth)
+    *pair, mouth = (
+        (part.pos.x + part.pos.width / 2, part.pos.y + part.pos.height / 2) for part in parts
+    )
+    eyes = (np.array(sorted(pair)) - border) / scales - 0.5
     box = face.face.pos
     corner = (np.array([box.x, box.y]) - border) / scales
     extent = np.array([box.width, box.height]) / scales
@@ -104,9 +109,15 @@ def _detection(face: animeface.Face, border: int, scales: np.ndarray, rgb: np.nd
         box=(float(corner[0]), float(corner[1]), float(extent[0]), float(extent[1])),
         likelihood=float(face.likelihood),
         eyes=eyes,
-        hair=np.array([face.hair.color.r, face.hair.color.g, face.hair.color.b], float),
+        mouth=(np.array(mouth) - border) / scales - 0.5,
+        hair=_rgb(face.hair.color),
+        skin=_rgb(face.skin.color),
         iris=iris_colour(rgb, eyes),
     )
+
+
+def _rgb(colour: animeface.Color) -> np.ndarray:
+    return np.array([colour.r, colour.g, colour.b], float)
 
 
 def iris_colour(rgb: np.ndarray, eyes: np.ndarray) -> np.ndarray:

@@ -21,17 +21,18 @@ import pyarrow.parquet as pq
 
 from pipeline import images, parallel, params, sheets, stage, tables, tracking
 from pipeline.align import align_face
-from pipeline.detect import Detection, check_detector, detect
+from pipeline.detect import check_detector
+from pipeline.detectors import check_settings, find
 from pipeline.errors import StageError
+from pipeline.measures import GATES, attributes, colours, failed_gate, places, sharpness
 from pipeline.params import Align, Exclude, Faces
 from pipeline.paths import DROPPED, RAW
 from pipeline.paths import FACES as OUT
-from pipeline.vocabulary import ATTRIBUTES, UNKNOWN, from_tags, known_or_measured, nearest_colour
 
 SHEETS = stage.SHEETS / "faces"
 METRICS = stage.METRICS / "faces.json"
-PROVENANCE = ["source", "url", "post_id", "licence", "artist", "tags"]
-REASONS = ["no_face", "unlikely", "small", "tilted", "border", "blurred"]  # in the order of gates
+PROVENANCE = ["source", "url", "post_id", "licence", "artist", "tags", "batch"]
+REASONS = ["no_face", "no_eyes", *GATES]  # in the order of gates
 PICTURES = ["excluded_pictures", "unreadable", "no_face", "with_faces"]  # what becomes of one
 SHOWN = 20  # rejected examples of each reason on the sheet
 
@@ -68,9 +69,9 @@ def find_faces(
 
     Returns rows with ``id`` (sha256 of the face's pixels), ``image`` (PNG, RGB [S, S, 3]), the
     provenance, places and measures in pixels of the picture (``box_x`` … ``eye_distance``,
-    ``tilt`` in degrees), ``sharpness``, ``border``, and the five attributes of `vocabulary`. The
-    same rows for any number of workers and any order and size of batches. Raises StageError when no
-    face is left.
+    ``tilt`` in degrees), ``sharpness``, ``border``, the attributes of `vocabulary` and the colours
+    of hair, eyes and skin in CIE Lab. The same rows for any number of workers and any order and
+    size of batches. Raises StageError when no face is left.
     """
     task = partial(_find_in_chunk, settings, align, exclude)
     results = parallel.over(task, batches, workers=workers, label="faces")
@@ -132,25 +133,21 @@ def _find_in_chunk(
 def _find_in_picture(
     rgb: np.ndarray, row: Mapping[Any, Any], settings: Faces, align: Align, found: _Findings
 ) -> None:
-    detections = detect(rgb, settings.detect_size, settings.pad)
-    found.counts["with_faces" if detections else "no_face"] += 1
-    found.counts["detected"] += len(detections)
-    if not detections:
+    seen = find(rgb, row, settings)
+    page_faces = len(seen.faces) + len(seen.no_eyes)
+    found.counts["with_faces" if page_faces else "no_face"] += 1
+    found.counts["detected"] += page_faces
+    found.counts["no_eyes"] += len(seen.no_eyes)
+    if not page_faces:
         _reject(found, row["id"], "no_face", rgb, row["source"])
-    for face in detections:
+    for place in seen.no_eyes:
+        _reject(found, row["id"], "no_eyes", place.cut_from(rgb), place.look[0])
+    for face in seen.faces:
         crop, border = align_face(rgb, face.eyes, align)
-        sharpness = float(cv2.Laplacian(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), cv2.CV_64F).var())
-        gates = {
-            "unlikely": (face.likelihood, face.likelihood < settings.min_likelihood),
-            "small": (face.eye_distance, face.eye_distance < settings.min_eye_distance),
-            "tilted": (face.tilt, abs(face.tilt) > settings.max_tilt),
-            "border": (border, border > align.max_border),
-            "blurred": (sharpness, sharpness < settings.min_sharpness),
-        }
-        failed = next((name for name, (_, fails) in gates.items() if fails), None)
-        if failed:
-            found.counts[failed] += 1
-            _reject(found, row["id"], failed, crop, f"{gates[failed][0]:.2f}")
+        if failed := failed_gate(face, crop, border, settings, align):
+            reason, value = failed
+            found.counts[reason] += 1
+            _reject(found, row["id"], reason, crop, f"{value:.2f}")
             continue
         found.faces.append(
             {
@@ -158,12 +155,13 @@ def _find_in_picture(
                 "image": {"bytes": tables.encode_png(crop), "path": None},
                 "raw_id": row["id"],
                 **{name: row[name] for name in PROVENANCE},
-                **_places(face),
+                **places(face),
                 "likelihood": face.likelihood,
-                "sharpness": sharpness,
+                "sharpness": sharpness(crop),
                 "border": border,
-                "page_faces": len(detections),
-                **_attributes(face, row["tags"] or "", len(detections)),
+                "page_faces": page_faces,
+                **attributes(face, row["tags"] or "", page_faces),
+                **colours(face),
             }
         )
 
@@ -175,25 +173,6 @@ def _reject(found: _Findings, raw_id: str, reason: str, rgb: np.ndarray, note: s
         small = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
         note = f"{reason}\n{note}"
         found.rejected.append({"id": raw_id, "reason": reason, "image": small, "note": note})
-
-
-def _places(face: Detection) -> dict[str, float]:
-    names = ["box_x", "box_y", "box_w", "box_h", "left_x", "left_y", "right_x", "right_y"]
-    values = [*face.box, *face.eyes.ravel().tolist()]
-    return dict(zip(names, values, strict=True)) | {
-        "eye_distance": face.eye_distance,
-        "tilt": face.tilt,
-    }
-
-
-def _attributes(face: Detection, tags: str, page_faces: int) -> dict[str, str]:
-    """Tags first, where they can only mean this face; measured colours otherwise."""
-    known = from_tags(tags) if page_faces == 1 else dict.fromkeys(ATTRIBUTES, UNKNOWN)
-    measured = {
-        "hair_measured": nearest_colour("hair", face.hair),
-        "eyes_measured": nearest_colour("eyes", face.iris),
-    }
-    return known_or_measured(known, measured)
 
 
 def raw_batches(folder: Path) -> Iterator[pd.DataFrame]:
@@ -230,9 +209,10 @@ def main() -> None:
     exclude = params.load(params.Exclude)
     with tracking.stage_run("faces", params.plain(settings, align, exclude), inputs=[RAW]) as run:
         check_detector(settings.detect_size)
+        check_settings(settings)
         result = find_faces(raw_batches(RAW), settings, align, exclude, stage.workers())
         with tables.new_folder(OUT) as out:
-            tables.write_frame(out, "faces", result.frame)
+            tables.write_frame(out, "faces", result.frame, by=["source", "batch"])
         tables.write_file(DROPPED / "faces.parquet", result.unreadable)
         _draw_sheets(result, settings, align)
         stage.write_json(METRICS, result.counts)

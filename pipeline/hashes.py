@@ -25,6 +25,7 @@ BITS = SIDE * SIDE
 COARSE = 8  # pixels a side of the coarse colours
 COARSE_ALIKE = 0.8  # correlation of copies' coarse colours: of 91 planted copies 98 % have more
 BLOCK = 2048  # rows compared at once: 16 MB a block
+SMALL = 8192  # faces among which a matrix product takes a few seconds
 
 
 @dataclass(frozen=True)
@@ -47,28 +48,51 @@ def sign(images: Sequence[dict[str, Any]], workers: int, label: str) -> Signatur
 
 
 def near_pairs(signatures: Signatures, same_bits: int, judge_bits: int = 0) -> pd.DataFrame:
-    """All pairs whose hashes are close, one of the two mirrored or not.
+    """All pairs whose hashes are close, one of the two mirrored or not: none is missed.
 
     Close is a Hamming distance of at most ``same_bits``, or of at most ``judge_bits`` where the
-    coarse colours correlate, too. With bits as ±1 the distance is (256 − a·b) / 2: a matrix
-    product, exact in float32, which is the fastest all-pairs search up to some 10⁵ faces.
+    coarse colours correlate, too. Up to `SMALL` faces a matrix product is fast enough; beyond,
+    `neighbours` is worth the seconds that compiling it takes. There the time grows about linearly
+    with the faces without ``judge_bits``, but with their square (and little memory) with it.
 
     Returns:
         Columns ``first`` < ``second`` (row numbers), ``bits`` (the smaller distance) and ``mirror``
         (whether that is to the mirror image), sorted.
     """
+    if len(signatures.bits) <= SMALL:
+        return _measured(_pack(signatures.bits), _multiplied(signatures, same_bits, judge_bits))
+    from pipeline import neighbours  # loads a compiler, which few runs need
+
+    words, rows = _pack(signatures.bits), len(signatures.bits)
+    if judge_bits > same_bits:
+        colours = signatures.colours
+        found = neighbours.scan(words, colours, same_bits, judge_bits, COARSE_ALIKE)
+    else:
+        straight = neighbours.close(words[:, 0], None, same_bits)
+        turned = np.sort(neighbours.close(words[:, 0], words[:, 1], same_bits), axis=1)
+        both = np.concatenate([straight, turned[turned[:, 0] < turned[:, 1]]]).astype(np.int64)
+        found = np.stack(np.divmod(np.unique(both[:, 0] * rows + both[:, 1]), rows), axis=1)
+    return _measured(words, found)
+
+
+def _pack(bits: np.ndarray) -> np.ndarray:
+    """Bool [N, 2, 256] → uint64 [N, 2, 4]."""
+    return np.packbits(bits, axis=-1).view(np.uint64)
+
+
+def _multiplied(signatures: Signatures, same_bits: int, judge_bits: int) -> np.ndarray:
+    """The close pairs, int64 [P, 2]. With bits as ±1 their distance is (256 − a·b) / 2."""
     signs = np.where(signatures.bits, np.float32(1), np.float32(-1))
     colours = signatures.colours
-    found = [np.zeros((4, 0), np.int64)]
+    found = [np.zeros((0, 2), np.int64)]
     for start in range(0, len(signs), BLOCK):
         block = slice(start, start + BLOCK)
         for other in range(start, len(signs), BLOCK):
             against = slice(other, other + BLOCK)
-            straight = signs[block, 0] @ signs[against, 0].T
-            turned = np.maximum(  # mirroring moves the hash's median: the two differ by some bits
-                signs[block, 0] @ signs[against, 1].T, signs[block, 1] @ signs[against, 0].T
-            )
-            closest = np.maximum(straight, turned)
+            closest = signs[block, 0] @ signs[against, 0].T
+            for mine, theirs in ((0, 1), (1, 0)):  # mirrored: not quite the same either way
+                product = signs[block, mine] @ signs[against, theirs].T
+                closest = np.maximum(closest, product)
             near = closest >= BITS - 2 * same_bits
             if judge_bits > same_bits:
                 alike = np.maximum(
@@ -76,34 +100,27 @@ def near_pairs(signatures: Signatures, same_bits: int, judge_bits: int = 0) -> p
                     colours[block, 0] @ colours[against, 1].T,
                 )
                 near |= (closest >= BITS - 2 * judge_bits) & (alike >= COARSE_ALIKE)
-            first, second = np.nonzero(near)
-            bits = (BITS - closest[first, second]) / 2
-            mirror = turned[first, second] > straight[first, second]
-            pairs = np.stack([first + start, second + other, bits, mirror]).astype(np.int64)
-            found.append(pairs[:, pairs[0] < pairs[1]])
-    first, second, bits, mirror = np.concatenate(found, axis=1)
-    columns = {"first": first, "second": second, "bits": bits, "mirror": mirror.astype(bool)}
-    return pd.DataFrame(columns).sort_values(["first", "second"], ignore_index=True)
+            pairs = np.argwhere(near) + np.array([start, other])
+            found.append(pairs[pairs[:, 0] < pairs[:, 1]])
+    return np.concatenate(found)
 
 
-def groups_of(count: int, pairs: np.ndarray) -> np.ndarray:
-    """Connected components: for each of ``count`` rows the smallest row it is linked to.
+def _measured(words: np.ndarray, pairs: np.ndarray) -> pd.DataFrame:
+    """The table of ``pairs``, int [P, 2], with the distances of their hashes."""
+    first, second = pairs[np.lexsort(pairs.T[::-1])].astype(np.int64).T
 
-    Args:
-        pairs: int [P, 2], row numbers that belong together.
-    """
-    parent = list(range(count))
+    def distance(one: int, other: int) -> np.ndarray:
+        bits = np.zeros(len(first), np.int64)
+        for word in range(words.shape[2]):  # one after another, to save memory
+            bits += np.bitwise_count(words[first, one, word] ^ words[second, other, word])
+        return bits
 
-    def root(row: int) -> int:
-        while parent[row] != row:
-            parent[row] = parent[parent[row]]
-            row = parent[row]
-        return row
-
-    for one, other in pairs.tolist():
-        low, high = sorted((root(one), root(other)))
-        parent[high] = low
-    return np.array([root(row) for row in range(count)], np.int64)
+    straight = distance(0, 0)
+    turned = np.minimum(  # mirroring moves the hash's median: the two differ by some bits
+        distance(0, 1), distance(1, 0)
+    )
+    columns = {"first": first, "second": second, "bits": np.minimum(straight, turned)}
+    return pd.DataFrame(columns | {"mirror": turned < straight})
 
 
 def _sign_chunk(chunk: Sequence[dict[str, Any]]) -> Signatures:

@@ -18,6 +18,7 @@ from crawl.exclude import Exclusions
 from pipeline.errors import StageError
 
 Fraction = Field(ge=0.0, le=1.0)
+DetectorName = Literal["animeface", "cascade", "annotated"]  # see ``pipeline.detectors``
 Word = Annotated[str, Field(min_length=1)]  # an empty one would name all that lacks a name
 
 
@@ -94,13 +95,25 @@ class Align(Section):
 class Faces(Section):
     """Finding anime faces."""
 
-    detector: Literal["animeface"] = "animeface"
-    detect_size: int = Field(ge=64)  # images are scaled down to this longest side to detect
+    detector: DetectorName | tuple[DetectorName, ...] = "animeface"
+    votes: int = Field(1, ge=1)  # looks (a detector, or an angle of the cascade) that must agree
+    cascade: str = ""  # OpenCV XML: a path, or a URL with its hash
+    cascade_sha256: str = ""
+    cascade_angles: tuple[float, ...] = (0.0,)  # degrees a picture is turned by: tilted heads
+    annotations: str = ""  # CSV of boxes, or "whole": every picture is the crop of one face
+    detect_size: int = Field(ge=64)  # images are scaled to this longest side to detect, at most
+    enlarge: float = Field(1.0, ge=1.0)  # times that a smaller image is enlarged to get there
     pad: float = Field(0.0, ge=0.0, le=1.0)  # grey border added to detect, for tight crops
     min_likelihood: float = Fraction
     min_eye_distance: float = Field(ge=1)  # pixels in the original image
     min_sharpness: float = Field(ge=0)  # variance of the Laplacian of the aligned face
     max_tilt: float = Field(gt=0, le=180)  # degrees
+    min_colour: float = Field(0.0, ge=0)  # mean chroma in CIE Lab; 0 keeps greyscale pictures
+
+    @property
+    def detectors(self) -> tuple[DetectorName, ...]:
+        """``detector`` as a tuple."""
+        return (self.detector,) if isinstance(self.detector, str) else self.detector
 
 
 class Dedupe(Section):
@@ -115,8 +128,12 @@ class Celeba(Section):
     """Which photos of CelebA are kept."""
 
     path: Path
-    eyes: Literal["landmarks", "template"] = "landmarks"
-    keep: dict[str, bool]  # CelebA attribute → wanted value
+    download: bool = False  # where ``path`` lacks it
+    images: Literal["aligned", "wild"] = "aligned"
+    eyes: Annotated[str, Field(pattern=r"^(landmarks|template|.+\.onnx)$")] = "landmarks"
+    keep: dict[str, bool]  # CelebA attribute → value that a photo must have
+    drop: dict[str, bool] = {}  # … and value that it must not have
+    male_fraction: float | None = Field(None, ge=0.0, lt=1.0)  # of the kept; None: as they come
     limit: int = Field(0, ge=0)  # 0: all
     seed: int = 0
 

@@ -32,6 +32,7 @@ SCHEMA = pa.schema(
         ("md5", pa.string()),  # of the bytes
         ("width", pa.int32()),
         ("height", pa.int32()),
+        ("batch", pa.int32()),  # with the source it names the shard, here and in what follows
     ]
 )
 COLUMNS = ["source", "post_id", "url", "outcome", "reason"]  # of failures.parquet

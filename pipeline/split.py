@@ -1,8 +1,12 @@
 """Stage ``split``: both domains into train, val and test → ``data/splits/{train,val,test}/``.
 
-What belongs together stays on one side: all photos of one CelebA identity, all faces of one post,
-and near-duplicates (mirrored ones too). A group goes where the hash of its key and the seed says,
-so that added data never moves it, unless a new member with a smaller key joins it.
+It also writes a card of each data set, see `cards`.
+
+A group, all photos of one CelebA identity or all faces of one post, goes where the hash of its key
+and the seed says: added data never moves an image to another split. Near-duplicates (mirrored ones
+too) of two groups that fell to different splits are the exception. Moving one of the groups would
+break that promise, so the picture leaves train for its copy in val or test, and val for one in
+test: such pictures are counted as ``left_out``, and test never changes but by growing.
 """
 
 from __future__ import annotations
@@ -14,7 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline import hashes, params, sheets, stage, tables, tracking
+from pipeline import cards, hashes, params, sheets, stage, tables, tracking
 from pipeline.errors import StageError
 from pipeline.params import Split
 from pipeline.paths import ANIME, PHOTOS
@@ -25,13 +29,15 @@ SHEETS = stage.SHEETS / "split"
 METRICS = stage.METRICS / "split.json"
 SPLITS = ("train", "val", "test")
 FEWEST = {"train": 8, "val": 2, "test": 2}  # images of a domain without which nothing can be told
-# What a picture shares with those it may not be parted from; the smallest is its group's key.
+# What a picture shares with those it may not be parted from: its group's key.
 TOGETHER = {"photos": ["identity"], "anime": ["source", "post_id"]}
 ORIGIN = {
-    "photos": ["file", "identity"],
-    "anime": ["source", "url", "post_id", "raw_id", "cluster"]
+    "photos": ["file", "identity", "batch"],
+    "anime": ["source", "url", "post_id", "raw_id", "batch", "cluster"]
     + ["box_x", "box_y", "box_w", "box_h", "left_x", "left_y", "right_x", "right_y"],
 }
+# What a shard's rows share, so that growth leaves old shards alone.
+SHARD = {"photos": ["batch"], "anime": ["source", "batch"]}
 CHANGE = {
     "photos": "raise celeba.limit, demo.photos or split.max_per_domain",
     "anime": "crawl more, raise demo.faces or split.max_per_domain",
@@ -47,7 +53,7 @@ def split_domain(
         rows: the output of the ``celeba`` or the ``dedupe`` stage.
         domain: ``photos`` or ``anime``.
 
-    Returns ``train``, ``val`` and ``test``, each with ``id``, ``image``, the five attributes of
+    Returns ``train``, ``val`` and ``test``, each with ``id``, ``image``, the attributes of
     `vocabulary`, the columns of `ORIGIN` and ``group``. Raises StageError when a split has too few.
     """
     if settings.max_per_domain:
@@ -56,10 +62,11 @@ def split_domain(
     rows = rows.sort_values("id", ignore_index=True)
     signatures = hashes.sign(list(rows["image"]), workers, f"split: {domain}")
     pairs = hashes.near_pairs(signatures, settings.near_bits)
-    group = groups(rows, TOGETHER[domain], pairs[["first", "second"]].to_numpy())
+    group = rows[TOGETHER[domain]].astype(str).agg("/".join, axis=1)
+    sides = group.map({key: assign(key, settings) for key in group.unique()})
+    out = left_out(sides.tolist(), pairs[["first", "second"]].to_numpy())
     table = rows[["id", "image", *ATTRIBUTES, *ORIGIN[domain]]].assign(group=group)
-    sides = table["group"].map({key: assign(key, settings) for key in table["group"].unique()})
-    parts = {name: table[sides == name].reset_index(drop=True) for name in SPLITS}
+    parts = {name: table[(sides == name) & ~out].reset_index(drop=True) for name in SPLITS}
     for name, part in parts.items():
         if len(part) < FEWEST[name]:
             raise StageError(
@@ -69,21 +76,22 @@ def split_domain(
     return parts
 
 
-def groups(rows: pd.DataFrame, together: Sequence[str], pairs: np.ndarray) -> list[str]:
-    """For each row the key of its group: the smallest value of ``together`` among its members.
+def left_out(sides: Sequence[str], pairs: np.ndarray) -> np.ndarray:
+    """Which rows must go so that no pair has its rows in two splits: bool [N].
 
-    Rows that agree in ``together``, and rows of ``pairs`` (int [P, 2]), are in one group, and so
-    is what these link.
+    Of such a pair the row in train goes, or that in val where the other is in test; and a row that
+    goes itself drives no other one out.
+
+    Args:
+        sides: for each row its split.
+        pairs: int [P, 2], rows that are near-duplicates.
     """
-    keys = rows[list(together)].astype(str).agg("/".join, axis=1).tolist()
-    first_of: dict[str, int] = {}
-    alike = [(first_of.setdefault(key, row), row) for row, key in enumerate(keys)]
-    linked = np.array([*alike, *pairs.tolist()], np.int64).reshape(-1, 2)
-    root = hashes.groups_of(len(rows), linked)
-    smallest: dict[int, str] = {}
-    for row, key in zip(root.tolist(), keys, strict=True):
-        smallest[row] = min(key, smallest.get(row, key))
-    return [smallest[row] for row in root.tolist()]
+    rank = np.array([SPLITS.index(side) for side in sides])
+    one, other = np.concatenate([pairs, pairs[:, ::-1]]).T
+    out = np.zeros(len(rank), bool)
+    for place in (SPLITS.index("val"), SPLITS.index("train")):
+        out[one[(rank[one] == place) & (rank[other] > place) & ~out[other]]] = True
+    return out
 
 
 def assign(key: str, settings: Split) -> str:
@@ -116,25 +124,34 @@ def describe(parts: dict[str, pd.DataFrame]) -> dict[str, Any]:
 def main() -> None:
     """Run the stage."""
     settings, exclude = params.load(params.Split), params.load(params.Exclude)
+    chosen = params.load(params.Celeba)
     tracked = params.plain(settings, exclude)
     with tracking.stage_run("split", tracked, inputs=[ANIME, PHOTOS]) as run:
         metrics: dict[str, Any] = {}
-        with tables.new_folder(OUT) as out:
+        summaries: dict[str, dict[str, Any]] = {}
+        with tables.new_folder(OUT) as out, tables.new_folder(cards.FOLDER) as card_folder:
             for domain, folder in (("photos", PHOTOS), ("anime", ANIME)):
                 rows = tables.read_frame(folder, name=domain)
                 excluded = exclude.exclusions().mask(rows)
                 parts = split_domain(rows[~excluded], domain, settings, stage.workers())
                 for name, part in parts.items():
-                    tables.write_frame(out / name, domain, part)
-                metrics[domain] = {"excluded": int(excluded.sum()), **describe(parts)}
+                    tables.write_frame(out / name, domain, part, by=SHARD[domain])
+                counts = describe(parts)
+                offered = min(int((~excluded).sum()), settings.max_per_domain or len(rows))
+                counts["left_out"] = offered - sum(counts[name] for name in SPLITS)
+                metrics[domain] = {"excluded": int(excluded.sum()), **counts}
                 attributes = metrics[domain]["attributes"]
                 sheets.bars(SHEETS / f"{domain}_attributes.png", attributes, domain)
                 shown = parts["train"].head(100)
                 faces = [tables.decode(image["bytes"]) for image in shown["image"]]
                 sheets.contact_sheet(SHEETS / f"{domain}.png", faces)
+                summaries[domain] = cards.summarise(domain, parts, rows, chosen)
+                cards.draw(card_folder / domain, parts)
+            cards.write(card_folder, summaries, stage.METRICS, chosen)
         stage.write_json(METRICS, metrics)
         run.metrics(metrics)
         run.artifact(SHEETS, "split")
+        run.artifact(cards.FOLDER, "datasets")
 
 
 if __name__ == "__main__":

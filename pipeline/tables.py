@@ -103,14 +103,31 @@ def write_file(path: Path, frame: pd.DataFrame) -> None:
     beside.replace(path)
 
 
-def write_frame(folder: Path, name: str, frame: pd.DataFrame, shard_mb: int = 256) -> int:
-    """`write_shards` for a DataFrame; the schema follows from its columns."""
+def write_frame(
+    folder: Path, name: str, frame: pd.DataFrame, shard_mb: int = 256, by: Sequence[str] = ()
+) -> int:
+    """`write_shards` for a DataFrame; the schema follows from its columns.
+
+    Rows that agree in the columns ``by`` are in one shard, named by their values (whole numbers
+    with five digits), so that rows with new values leave the shards of the others as they were.
+    """
     fields = [
         pa.field(column, IMAGE if column == "image" else pa.array(frame[column]).type)
         for column in frame.columns
     ]
-    rows = [dict(zip(frame.columns, row, strict=True)) for row in frame.itertuples(index=False)]
-    return write_shards(folder, numbered(name), rows, pa.schema(fields), shard_mb)
+    if not by or frame.empty:
+        return write_shards(folder, numbered(name), _rows(frame), pa.schema(fields), shard_mb)
+    written = 0
+    for key, part in frame.groupby(list(by), dropna=False):
+        values = [value if isinstance(value, str) else f"{value:05d}" for value in key]
+        names = continued("-".join([name, *values]))
+        written += write_shards(folder, names, _rows(part), pa.schema(fields), shard_mb)
+    return written
+
+
+def _rows(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    columns = frame.columns
+    return (dict(zip(columns, row, strict=True)) for row in frame.itertuples(index=False))
 
 
 def read_frame(path: Path, columns: Sequence[str] | None = None, name: str = "*") -> pd.DataFrame:

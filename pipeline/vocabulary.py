@@ -1,126 +1,131 @@
 """One attribute vocabulary for both domains: what tags, CelebA's labels and pixels are mapped to.
 
-``hair`` and ``eyes`` are colours, ``smile`` and ``glasses`` are yes or no, ``gender`` is female or
-male, and each may be ``unknown``.
+Every attribute of every face is one of the values in `TABLE`, or ``unknown``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 
 UNKNOWN = "unknown"
-ATTRIBUTES = ("hair", "eyes", "smile", "glasses", "gender")
+ATTRIBUTES = ("hair", "eyes", "smile", "open_mouth", "glasses", "bangs", "gender", "yaw")
 
-# Attribute → value → the booru tags that say so. Rare colours go to their nearest common one.
-TAGS: dict[str, dict[str, list[str]]] = {
-    "hair": {
-        "black": ["black_hair"],
-        "brown": ["brown_hair", "light_brown_hair"],
-        "blonde": ["blonde_hair"],
-        "grey": ["grey_hair", "gray_hair", "silver_hair", "white_hair"],
-        "red": ["red_hair", "orange_hair"],
-        "blue": ["blue_hair", "light_blue_hair", "dark_blue_hair", "aqua_hair"],
-        "green": ["green_hair", "light_green_hair", "dark_green_hair"],
-        "pink": ["pink_hair"],
-        "purple": ["purple_hair", "light_purple_hair"],
-    },
-    "eyes": {
-        "black": ["black_eyes"],
-        "brown": ["brown_eyes", "hazel_eyes"],
-        "grey": ["grey_eyes", "gray_eyes", "silver_eyes", "white_eyes"],
-        "red": ["red_eyes"],
-        "blue": ["blue_eyes", "light_blue_eyes", "aqua_eyes"],
-        "green": ["green_eyes"],
-        "pink": ["pink_eyes"],
-        "purple": ["purple_eyes", "violet_eyes"],
-        "yellow": ["yellow_eyes", "gold_eyes", "amber_eyes", "orange_eyes"],
-    },
-    "smile": {"yes": ["smile", "grin", "smirk", "light_smile"]},
-    "glasses": {"yes": ["glasses", "eyewear", "sunglasses"]},
-    "gender": {"female": ["1girl"], "male": ["1boy"]},
-}
-PERSON_TAGS = {"1girl", "1boy", "solo"}  # a post that has none is hardly tagged at all
+Lab = tuple[int, int, int]
 
-# Attribute → value → CelebA label; the colours exclude one another.
-CELEBA: dict[str, dict[str, str]] = {
-    "hair": {
-        "black": "Black_Hair",
-        "brown": "Brown_Hair",
-        "blonde": "Blond_Hair",
-        "grey": "Gray_Hair",
-    },
-    "smile": {"yes": "Smiling"},
-    "glasses": {"yes": "Eyeglasses"},
-    "gender": {"male": "Male"},
-}
-OTHERWISE = {"smile": "no", "glasses": "no", "gender": "female"}  # CelebA's labels say no, too
+
+class Row(NamedTuple):
+    """A value of an attribute, and what says so in each domain."""
+
+    attribute: str
+    value: str
+    celeba: str  # label; with "no " before it, its absence; empty: CelebA does not tell
+    tags: str  # booru tags, any of which says so; rare colours go to their nearest common one
+    lab: tuple[Lab, ...] = ()  # where a measured colour of that name lies, see below
+
 
 # Where a colour's name lies in CIE Lab: medians over faces of 96 px tagged with it (500 for hair as
 # animeface measures it, 641 for eyes as `detect` does), duller than the names because outlines and
 # highlights are averaged in, and for three hues a second place where flat paint puts them.
-PROTOTYPES: dict[str, list[tuple[str, tuple[int, int, int]]]] = {
-    "hair": [
-        ("black", (29, 5, 0)),
-        ("brown", (43, 17, 13)),
-        ("blonde", (76, 7, 25)),
-        ("grey", (67, 6, -1)),
-        ("red", (53, 37, 21)),
-        ("blue", (64, -6, -14)),
-        ("blue", (51, 14, -50)),
-        ("green", (70, -18, 15)),
-        ("pink", (69, 25, 9)),
-        ("pink", (73, 35, -5)),
-        ("purple", (57, 19, -10)),
-        ("purple", (47, 38, -43)),
-    ],
-    "eyes": [
-        ("black", (45, 7, 9)),
-        ("brown", (31, 17, 12)),
-        ("grey", (25, 9, -3)),
-        ("red", (35, 36, 15)),
-        ("blue", (36, 7, -20)),
-        ("green", (45, -16, 17)),
-        ("pink", (43, 44, 0)),
-        ("purple", (33, 28, -21)),
-        ("yellow", (44, 13, 33)),
-    ],
-}
+# fmt: off
+TABLE = (
+    Row("hair", "black", "Black_Hair", "black_hair", ((29, 5, 0),)),
+    Row("hair", "brown", "Brown_Hair", "brown_hair light_brown_hair", ((43, 17, 13),)),
+    Row("hair", "blonde", "Blond_Hair", "blonde_hair", ((76, 7, 25),)),
+    Row("hair", "grey", "Gray_Hair", "grey_hair gray_hair silver_hair white_hair", ((67, 6, -1),)),
+    Row("hair", "red", "", "red_hair orange_hair", ((53, 37, 21),)),
+    Row("hair", "blue", "", "blue_hair light_blue_hair dark_blue_hair aqua_hair",
+        ((64, -6, -14), (51, 14, -50))),
+    Row("hair", "green", "", "green_hair light_green_hair dark_green_hair", ((70, -18, 15),)),
+    Row("hair", "pink", "", "pink_hair", ((69, 25, 9), (73, 35, -5))),
+    Row("hair", "purple", "", "purple_hair light_purple_hair", ((57, 19, -10), (47, 38, -43))),
+    Row("eyes", "black", "", "black_eyes", ((45, 7, 9),)),
+    Row("eyes", "brown", "", "brown_eyes hazel_eyes", ((31, 17, 12),)),
+    Row("eyes", "grey", "", "grey_eyes gray_eyes silver_eyes white_eyes", ((25, 9, -3),)),
+    Row("eyes", "red", "", "red_eyes", ((35, 36, 15),)),
+    Row("eyes", "blue", "", "blue_eyes light_blue_eyes aqua_eyes", ((36, 7, -20),)),
+    Row("eyes", "green", "", "green_eyes", ((45, -16, 17),)),
+    Row("eyes", "pink", "", "pink_eyes", ((43, 44, 0),)),
+    Row("eyes", "purple", "", "purple_eyes violet_eyes", ((33, 28, -21),)),
+    Row("eyes", "yellow", "", "yellow_eyes gold_eyes amber_eyes orange_eyes", ((44, 13, 33),)),
+    Row("smile", "yes", "Smiling", "smile grin smirk light_smile"),
+    Row("smile", "no", "no Smiling", "frown expressionless"),
+    Row("open_mouth", "yes", "Mouth_Slightly_Open", "open_mouth parted_lips"),
+    Row("open_mouth", "no", "no Mouth_Slightly_Open", "closed_mouth"),
+    Row("glasses", "yes", "Eyeglasses", "glasses eyewear sunglasses"),
+    Row("glasses", "no", "no Eyeglasses", "no_eyewear"),
+    Row("bangs", "yes", "Bangs",
+        "bangs blunt_bangs swept_bangs parted_bangs crossed_bangs asymmetrical_bangs"),
+    Row("bangs", "no", "no Bangs", "forehead hair_pulled_back"),
+    Row("gender", "female", "no Male", "1girl"),
+    Row("gender", "male", "Male", "1boy"),
+    Row("yaw", "front", "", "facing_viewer"),  # photos: from landmarks, see `yaw_bucket`
+    Row("yaw", "turned", "", "three-quarter_view"),
+    Row("yaw", "profile", "", "profile from_side"),
+)
+# fmt: on
+PERSON_TAGS = {"1girl", "1boy", "solo"}  # a post that has none is hardly tagged at all
+NO_WHERE_UNTAGGED = ("smile", "glasses")  # what a tagger would not leave out of a tagged post
+# The nose's tip is about half the eyes' distance before them: turned by θ it is off the middle by
+# 0.5·tan θ of their apparent distance, which is 0.18 at 20° and 0.5 at 45°.
+YAW_LIMITS = (("front", 0.18), ("turned", 0.5), ("profile", float("inf")))
 # Light and shade move lightness most and tell colour names apart least: with half of the faces
 # held out, 0.4 names 59 % of hair colours as the (noisy) tags do, and 1.0 names 55 %.
 LIGHTNESS_WEIGHT = 0.4
 
 
 def from_tags(tags: str) -> dict[str, str]:
-    """The five attributes that space-separated booru ``tags`` of a one-person picture tell.
+    """The attributes that space-separated booru ``tags`` of a one-person picture tell.
 
-    Two colours contradict each other: ``unknown``. A missing ``smile`` or ``glasses`` means no only
-    where the post is tagged well enough to count its people.
+    Two values contradict each other: ``unknown``. A missing ``smile`` or ``glasses`` means no only
+    where the post is tagged well enough to count its people; a missing ``open_mouth`` or ``bangs``
+    means nothing, for many posts with them lack the tag.
     """
     words = set(tags.split())
-    found = dict.fromkeys(ATTRIBUTES, UNKNOWN)
-    for attribute, values in TAGS.items():
-        named = [value for value, synonyms in values.items() if words & set(synonyms)]
-        if len(named) == 1:
-            found[attribute] = named[0]
-        elif not named and attribute in ("smile", "glasses") and words & PERSON_TAGS:
+    found = _sole_values({row for row in TABLE if words & set(row.tags.split())})
+    for attribute in NO_WHERE_UNTAGGED:
+        if attribute not in found and words & PERSON_TAGS:
             found[attribute] = "no"
-    return found
+    return dict.fromkeys(ATTRIBUTES, UNKNOWN) | found
 
 
 def from_celeba(labels: Mapping[Any, bool]) -> dict[str, str]:
-    """The five attributes that CelebA's ``labels`` (name → present) tell; eyes are unlabelled."""
-    found = dict.fromkeys(ATTRIBUTES, UNKNOWN)
-    for attribute, values in CELEBA.items():
-        named = [value for value, label in values.items() if labels[label]]
-        if len(named) == 1:
-            found[attribute] = named[0]
-        elif not named:
-            found[attribute] = OTHERWISE.get(attribute, UNKNOWN)
+    """The attributes that CelebA's ``labels`` (name → present) tell; eyes are unlabelled."""
+    named = {
+        row
+        for row in TABLE
+        if row.celeba and labels[row.celeba.removeprefix("no ")] != row.celeba.startswith("no ")
+    }
+    return dict.fromkeys(ATTRIBUTES, UNKNOWN) | _sole_values(named)
+
+
+def _sole_values(rows: set[Row]) -> dict[str, str]:
+    """Attribute → value for ``rows``; attributes that two of them contradict each other in are
+    ``unknown``."""
+    found: dict[str, str] = {}
+    for row in rows:
+        found[row.attribute] = UNKNOWN if row.attribute in found else row.value
     return found
+
+
+def values_of(attribute: str) -> list[str]:
+    """The values of an attribute in the table's order, without ``unknown``."""
+    return list(dict.fromkeys(row.value for row in TABLE if row.attribute == attribute))
+
+
+def yaw_bucket(eyes: np.ndarray, nose: np.ndarray) -> str:
+    """How far a face is turned, to either side: ``front``, ``turned`` or ``profile``.
+
+    Args:
+        eyes: [2, 2], (x, y) of both eyes.
+        nose: [2], (x, y) of the nose's tip.
+    """
+    across = eyes[1] - eyes[0]
+    off = float((nose - eyes.mean(axis=0)) @ across) / max(float(across @ across), 1e-9)
+    return next(name for name, limit in YAW_LIMITS if abs(off) < limit)
 
 
 def nearest_colour(part: str, rgb: np.ndarray) -> str:
@@ -131,9 +136,13 @@ def nearest_colour(part: str, rgb: np.ndarray) -> str:
         rgb: [3], 0–255.
     """
     lab = cv2.cvtColor(np.float32(rgb).reshape(1, 1, 3) / 255, cv2.COLOR_RGB2LAB)[0, 0]
-    places = np.array([place for _, place in PROTOTYPES[part]], np.float32)
-    offsets = (places - lab) * (LIGHTNESS_WEIGHT, 1, 1)
-    return PROTOTYPES[part][int((offsets**2).sum(axis=1).argmin())][0]
+    places = [(row.value, place) for row in TABLE if row.attribute == part for place in row.lab]
+    offsets = (np.array([place for _, place in places], np.float32) - lab) * (
+        LIGHTNESS_WEIGHT,
+        1,
+        1,
+    )
+    return places[int((offsets**2).sum(axis=1).argmin())][0]
 
 
 def known_or_measured(known: dict[str, str], measured: dict[str, str]) -> dict[str, str]:

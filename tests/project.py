@@ -11,7 +11,17 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ["crawl", "models", "pipeline", "profiles", ".dvc", "reports"]
 FILES = ["dvc.yaml", "params.yaml", "pyproject.toml", "Makefile", ".dvcignore", ".gitignore"]
-MADE = ["__pycache__", "cache", "tmp", "config.local", "sheets", "plots", "metrics", "*.html"]
+MADE = [
+    "__pycache__",
+    "cache",
+    "tmp",
+    "config.local",
+    "datasets",
+    "sheets",
+    "plots",
+    "metrics",
+    "*.html",
+]
 
 
 def copy_project(to: Path, *, git: bool) -> Path:

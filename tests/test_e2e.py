@@ -12,6 +12,8 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import mlflow
@@ -20,6 +22,7 @@ import pytest
 import yaml
 
 from tests.project import copy_project, environment
+from tests.ssh_server import SSHD, ssh_server
 
 TINY = {
     "demo": {"faces": 150, "photos": 150},
@@ -135,6 +138,74 @@ def test_one_run_a_stage_and_evaluation_in_its_training(project: Path) -> None:
 def test_nothing_runs_twice_and_the_tree_stays_clean(project: Path) -> None:
     assert "Running stage" not in dvc(project, "repro")
     assert run(project, "git", "status", "--porcelain") == ""
+
+
+@pytest.fixture
+def author(project: Path, tmp_path: Path) -> Path:
+    """A clone whose DVC cache is the project's: what is set up in it, the project never sees."""
+    clone = tmp_path / "author"
+    run(tmp_path, "git", "clone", "-q", str(project), str(clone))
+    dvc(clone, "cache", "dir", "--local", str(project / ".dvc/cache"))
+    return clone
+
+
+@contextmanager
+def remote(where: str, folder: Path) -> Iterator[str]:
+    """The URL of a DVC remote in ``folder``, reached as a folder or over SSH."""
+    if where == "folder":
+        yield str(folder)
+        return
+    pytest.importorskip("dvc_ssh", reason="no dvc-ssh: pip install -e '.[dev]'")
+    if not SSHD:
+        pytest.skip("no SSH server: apt-get install openssh-server")
+    with ssh_server(folder) as server, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(server.home))
+        yield f"{server.address}{folder}/remote"
+
+
+def share(project: Path, url: str) -> None:
+    """What the README tells who has the data to do."""
+    dvc(project, "remote", "add", "--default", "team", url)
+    run(project, "git", "commit", "-qam", "where the data is")
+    dvc(project, "push")
+
+
+def assert_same_files(one: Path, other: Path) -> None:
+    files = [path.relative_to(one) for path in one.rglob("*") if path.is_file()]
+    assert files
+    assert [
+        path for path in files if (one / path).read_bytes() != (other / path).read_bytes()
+    ] == []
+
+
+@pytest.mark.parametrize("where", ["folder", "ssh"])
+def test_a_teammate_pulls_the_same_bytes_and_runs_nothing(
+    project: Path, author: Path, where: str, tmp_path: Path
+) -> None:
+    teammate = tmp_path / "teammate"
+    with remote(where, tmp_path / where) as url:
+        share(author, url)
+        run(tmp_path, "git", "clone", "-q", str(author), str(teammate))
+        dvc(teammate, "pull")
+    for folder in ("data", "checkpoints", "reports"):
+        assert_same_files(project / folder, teammate / folder)
+    assert "Running stage" not in dvc(teammate, "repro")
+    assert run(teammate, "git", "status", "--porcelain") == ""
+
+
+def test_another_project_takes_one_data_set(project: Path, author: Path, tmp_path: Path) -> None:
+    share(author, str(tmp_path / "remote"))
+    other = tmp_path / "other"
+    run(tmp_path, "git", "init", "-q", str(other))
+    dvc(other, "init", "-q")
+    dvc(other, "get", author.as_uri(), "data/splits/val", "-o", "looked-at")
+    assert_same_files(project / "data/splits/val", other / "looked-at")
+    dvc(other, "import", author.as_uri(), "data/splits", "-o", "faces")
+    assert_same_files(project / "data/splits", other / "faces")
+    run(author, "git", "commit", "-qm", "later", "--allow-empty")
+    dvc(other, "update", "faces.dvc")
+    noted = yaml.safe_load((other / "faces.dvc").read_text(encoding="utf-8"))["deps"][0]["repo"]
+    assert noted["rev_lock"] == run(author, "git", "rev-parse", "HEAD").strip()
 
 
 def test_dvc_shows_metrics_plots_and_experiments(project: Path) -> None:

@@ -23,7 +23,10 @@ import pyarrow.parquet as pq
 import torch
 
 from tests.bench.crawling import crawl_section
+from tests.bench.dedupe_quality import quality_section
+from tests.bench.hashing import hashing_section
 from tests.bench.markdown import markdown
+from tests.bench.sharing import sharing_section
 from tests.bench.training import training_table
 from tests.project import ROOT, copy_project, environment
 
@@ -102,6 +105,8 @@ def main() -> None:
         project = copy_project(Path(folder) / "bench", git=True)
         stages = stage_table(project)
     crawling = crawl_section()
+    copies = f"{hashing_section()}\n{quality_section()}"
+    sharing = sharing_section()
     training = training_table()
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
     text = f"""# Benchmarks
@@ -119,6 +124,12 @@ Each row is one `dvc repro -s STAGE` with start-up and tracking.
 ## Crawling
 
 {crawling}
+## Copies
+
+{copies}
+## Sharing
+
+{sharing}
 ## Training, 64×64, one step of CycleGAN
 
 {markdown(training)}

@@ -1,4 +1,4 @@
-"""CelebA in its official layout: the filter, the alignment, and every way a copy can be wrong."""
+"""The stage: filter, alignment, sizes, and every way a copy of CelebA can be wrong."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ import yaml
 
 from pipeline import celeba, tables
 from pipeline.align import template_eyes
-from pipeline.celeba_layout import ATTRIBUTES, IDENTITY, LANDMARKS, PARTITION, TEMPLATE_EYES
+from pipeline.celeba_layout import ATTRIBUTES, IDENTITY, PARTITION, TEMPLATE_EYES
+from pipeline.celeba_rules import warnings
 from pipeline.demo.attributes import CELEBA_ATTRIBUTES
 from pipeline.errors import StageError
 from pipeline.params import Align, Celeba, Exclude
@@ -22,6 +23,7 @@ from pipeline.params import Align, Celeba, Exclude
 ALIGN = Align(size=32, eye_distance=0.26, eye_line=0.5, max_border=0.2)
 NOTHING = Exclude()
 REAL = Path(__file__).resolve().parents[2] / ".." / "shared" / "data" / "celeba"
+LANDMARKS = "list_landmarks_align_celeba.txt"
 COUNT = 12  # images, every third one of a man, two of each person
 BROKEN = "000005.jpg"  # a woman
 
@@ -84,12 +86,19 @@ def test_filter_alignment_labels_and_counts(folder: Path) -> None:
     photos = celeba.align_photos(settings(folder), ALIGN, NOTHING, workers=1)
     assert photos.counts == {
         "listed": 12,
+        "present": 12,
         "after_Male_no": 8,
         "excluded": 0,
         "corrupt": 1,
+        "no_face": 0,
         "too_much_border": 0,
         "exact_duplicates": 0,
         "kept": 7,
+        "enlarged": 0,
+        "male_share": 0.0,
+        "identity_unknown": 0,
+        "images_missing": 0,
+        "images_unlisted": 0,
     }
     assert photos.corrupt["file"].tolist() == [BROKEN]
     rows = photos.frame.set_index("file")
@@ -101,6 +110,7 @@ def test_filter_alignment_labels_and_counts(folder: Path) -> None:
         "no",
         "unknown",
     ]
+    assert rows["open_mouth"].eq("no").all() and rows["yaw"].eq("front").all()
     assert rows.loc[name(7), "identity"] == 4 and rows.loc[name(8), "partition"] == 2
     face = tables.decode(rows.loc[name(2), "image"]["bytes"])
     red = (face[..., 0] > 180) & (face[..., 1] < 80)
@@ -130,15 +140,6 @@ def test_half_size_copy_aligns_to_the_same_place(folder: Path, tmp_path: Path) -
         assert np.abs(difference).mean() < 6
 
 
-def test_limit_is_a_sample_that_a_larger_limit_contains(folder: Path) -> None:
-    rows = celeba.celeba_layout.read_rows(folder, with_landmarks=True)
-    small, counts = celeba.choose(rows, settings(folder, limit=3, seed=5))
-    large, _ = celeba.choose(rows, settings(folder, limit=6, seed=5))
-    other, _ = celeba.choose(rows, settings(folder, limit=3, seed=6))
-    assert len(small) == 3 == counts["sampled"] and set(small.index) < set(large.index)
-    assert set(small.index) != set(other.index)
-
-
 @pytest.mark.parametrize("limit", [0, 4])
 def test_excluded_photos_go_and_no_other_comes_in(folder: Path, limit: int) -> None:
     asked = settings(folder, limit=limit)
@@ -148,6 +149,37 @@ def test_excluded_photos_go_and_no_other_comes_in(folder: Path, limit: int) -> N
     after = celeba.align_photos(asked, ALIGN, exclude, workers=1)
     pd.testing.assert_frame_equal(after.frame, before.frame[2:].reset_index(drop=True))
     assert after.counts["excluded"] == 2 and after.counts["kept"] == before.counts["kept"] - 2
+
+
+def test_missing_and_unlisted_images_are_counted_and_told(folder: Path) -> None:
+    images = folder / "img_align_celeba"
+    (images / name(7)).rename(images / "stranger.jpg")
+    asked = settings(folder)
+    counts = celeba.align_photos(asked, ALIGN, NOTHING, workers=1).counts
+    assert (counts["listed"], counts["present"]) == (12, 11)
+    assert counts["images_missing"] == 1 == counts["images_unlisted"]
+    lines = warnings(counts, asked, ALIGN)
+    assert lines[0].startswith("1 of 12 listed images are not in") and "no row" in lines[1]
+    assert len(lines) == 2
+
+
+@pytest.mark.parametrize("size", [64, 96, 128, 256])
+def test_every_size_from_the_same_code_and_enlarging_is_counted(folder: Path, size: int) -> None:
+    align = ALIGN.model_copy(update={"size": size})
+    photos = celeba.align_photos(settings(folder), align, NOTHING, workers=1)
+    faces = [tables.decode(image["bytes"]) for image in photos.frame["image"]]
+    for face in faces:
+        assert face.shape == (size, size, 3)
+        red = (face[..., 0] > 180) & (face[..., 1] < 80)
+        half = size // 2
+        for part, eye in zip((0, half), template_eyes(align), strict=True):
+            y, x = np.nonzero(red[:, part : part + half])
+            np.testing.assert_allclose([x.mean() + part, y.mean()], eye, atol=0.02 * size)
+    # The eyes of 178×218 are 39 pixels apart: the template's are 33 at 128 pixels, 67 at 256.
+    assert photos.counts["enlarged"] == (len(faces) if size == 256 else 0)
+    lines = warnings(photos.counts, settings(folder), align)
+    assert [line for line in lines if "enlarged to align.size 256" in line] == lines
+    assert len(lines) == (size == 256)
 
 
 def test_exact_duplicates_are_dropped_and_counted(folder: Path) -> None:
@@ -175,6 +207,11 @@ def no_zip(folder: Path) -> None:
     (folder / "img_align_celeba.zip").write_bytes(b"PK not really")
 
 
+def no_images(folder: Path) -> None:
+    for file in (folder / "img_align_celeba").iterdir():
+        file.unlink()
+
+
 def all_broken(folder: Path) -> None:
     for file in (folder / "img_align_celeba").iterdir():
         file.write_bytes(b"nothing")
@@ -194,11 +231,14 @@ def all_broken(folder: Path) -> None:
         (rewrite(ATTRIBUTES, " -1", " 7"), {}, [ATTRIBUTES, "neither 1 nor -1"]),
         (rewrite(IDENTITY, "000004.jpg 2\n", ""), {}, [IDENTITY, "lacks 1 of the 12", "000004"]),
         (rewrite(PARTITION, " 1\n", " x\n"), {}, [PARTITION, "malformed"]),
-        (remove("img_align_celeba/000007.jpg"), {}, ["1 of 12", "first 000007.jpg"]),
+        (no_images, {}, ["none of the 12 images", "first 000001.jpg"]),
         (no_zip, {}, ["img_align_celeba.zip", "no whole zip"]),
         (all_broken, {}, ["none of 8", "8 unreadable"]),
         (lambda folder: None, {"keep": {"male": False}}, ["'male'", "did you mean 'Male'"]),
-        (lambda folder: None, {"keep": {"Bald": True}}, ["no image has these labels"]),
+        (lambda folder: None, {"keep": {"Bald": True}}, ["no image is left"]),
+        (lambda folder: None, {"drop": {"Blury": True}}, ["celeba.drop", "mean 'Blurry'"]),
+        (lambda folder: None, {"male_fraction": 0.2}, ["leave no men", "celeba.keep"]),
+        (lambda folder: None, {"eyes": "no.onnx"}, ["no.onnx is missing", "YuNet"]),
     ],
 )
 def test_a_wrong_copy_ends_in_one_clear_line(folder: Path, spoil, changes, words) -> None:
@@ -210,7 +250,7 @@ def test_a_wrong_copy_ends_in_one_clear_line(folder: Path, spoil, changes, words
     assert [word for word in words if word not in message] == []
 
 
-def test_main_writes_table_list_and_sheet(folder, tmp_path, monkeypatch, fake_run) -> None:
+def test_main_writes_table_list_and_sheet(folder, tmp_path, monkeypatch, fake_run, capsys) -> None:
     monkeypatch.chdir(tmp_path)
     content = {
         "compute": {"workers": 1},
@@ -220,6 +260,8 @@ def test_main_writes_table_list_and_sheet(folder, tmp_path, monkeypatch, fake_ru
     }
     Path("params.yaml").write_text(yaml.safe_dump(content))
     celeba.main()
+    said = capsys.readouterr().out
+    assert "celeba: listed 12 → present 12 → after_Male_no 8 → kept 7\n" in said
     assert len(pd.read_parquet(celeba.OUT)) == 7 == fake_run.logged["kept"]
     assert pd.read_parquet(celeba.DROPPED / "photos.parquet")["file"].tolist() == [BROKEN]
     assert (celeba.SHEET / "kept.png").is_file() and celeba.METRICS.is_file()

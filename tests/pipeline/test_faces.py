@@ -13,12 +13,12 @@ import pandas as pd
 import pytest
 import yaml
 
-from pipeline import detect, faces, images, tables
+from pipeline import detect, detectors, faces, images, tables
 from pipeline.demo.anime import draw_page, page_size
 from pipeline.demo.attributes import booru_tags, sample_faces
 from pipeline.errors import StageError
 from pipeline.params import Align, Exclude, Faces
-from pipeline.vocabulary import from_celeba, from_tags, nearest_colour
+from pipeline.vocabulary import nearest_colour
 
 ALIGN = Align(size=64, eye_distance=0.26, eye_line=0.5, max_border=0.35)
 SETTINGS = Faces(
@@ -123,6 +123,15 @@ def test_ids_are_of_the_pixels_and_images_have_the_size(found: faces.FacesResult
         assert row["id"] == hashlib.sha256(rgb.tobytes()).hexdigest()
 
 
+def test_colours_in_lab_are_those_of_the_names(found: faces.FacesResult) -> None:
+    for row in found.frame.to_dict("records"):
+        assert 0 <= row["hair_L"] <= 100 and abs(row["skin_a"]) < 128 and abs(row["skin_b"]) < 128
+        lab = np.float32([[[row["hair_L"], row["hair_a"], row["hair_b"]]]])
+        rgb = cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)[0, 0] * 255
+        assert nearest_colour("hair", rgb) == row["hair_measured"]
+        assert row["skin_L"] > 50 and row["mouth_y"] > max(row["left_y"], row["right_y"])
+
+
 def test_worker_count_and_batches_change_nothing(raw, found: faces.FacesResult) -> None:
     batches = [raw.iloc[[4, 0]], raw.iloc[[1]], raw.iloc[[2, 3]]]
     again = faces.find_faces(batches, SETTINGS, ALIGN, NOTHING, workers=2)
@@ -179,6 +188,7 @@ def test_pictures_with_an_excluded_tag_go(raw: pd.DataFrame) -> None:
         ("small", {"min_eye_distance": 500}),
         ("blurred", {"min_sharpness": 1e6}),
         ("tilted", {"max_tilt": 0.001}),
+        ("greyscale", {"min_colour": 200}),
     ],
 )
 def test_gates_count_what_they_stop_and_nothing_left_is_an_error(raw, reason, settings) -> None:
@@ -187,10 +197,11 @@ def test_gates_count_what_they_stop_and_nothing_left_is_an_error(raw, reason, se
 
 
 def test_unlikely_faces_are_stopped(raw, monkeypatch: pytest.MonkeyPatch) -> None:
-    def doubtful(*arguments) -> list[detect.Detection]:
-        return [replace(face, likelihood=0.49) for face in detect.detect(*arguments)]
+    def doubtful(*arguments) -> detectors.Found:
+        found = detectors.find(*arguments)
+        return replace(found, faces=[replace(face, likelihood=0.49) for face in found.faces])
 
-    monkeypatch.setattr(faces, "detect", doubtful)
+    monkeypatch.setattr(faces, "find", doubtful)
     with pytest.raises(StageError, match=r"\(1 unlikely\)"):
         faces.find_faces([raw.iloc[[0]]], SETTINGS, ALIGN, NOTHING, workers=1)
 
@@ -238,37 +249,6 @@ def test_a_picture_that_unpacks_to_too_much_is_refused(monkeypatch: pytest.Monke
     monkeypatch.setattr(images, "MAX_PIXELS", 100)
     with pytest.raises(StageError, match="20×20 pixels are too many"):
         images.read_rgb(tables.encode_png(np.zeros((20, 20, 3), np.uint8)))
-
-
-@pytest.mark.parametrize(
-    ("tags", "expected"),
-    [
-        ("1girl solo silver_hair aqua_eyes smile", ("grey", "blue", "yes", "no", "female")),
-        ("1boy black_hair glasses", ("black", "unknown", "no", "yes", "male")),
-        ("blonde_hair blue_hair", ("unknown", "unknown", "unknown", "unknown", "unknown")),
-        ("", ("unknown",) * 5),
-    ],
-)
-def test_attributes_from_tags(tags: str, expected: tuple[str, ...]) -> None:
-    assert tuple(from_tags(tags).values()) == expected
-
-
-def test_attributes_from_celeba_labels() -> None:
-    names = ["Black_Hair", "Brown_Hair", "Blond_Hair", "Gray_Hair", "Smiling", "Eyeglasses", "Male"]
-    labels = dict.fromkeys(names, False) | {"Blond_Hair": True, "Eyeglasses": True}
-    assert list(from_celeba(labels).values()) == ["blonde", "unknown", "no", "yes", "female"]
-    both = from_celeba(labels | {"Black_Hair": True, "Male": True})
-    assert both["hair"] == "unknown" and both["gender"] == "male"
-
-
-@pytest.mark.parametrize(
-    ("rgb", "name"),
-    [((20, 20, 25), "black"), ((240, 210, 120), "blonde"), ((120, 70, 45), "brown")]
-    + [((190, 190, 195), "grey"), ((200, 40, 40), "red"), ((60, 90, 200), "blue")]
-    + [((90, 180, 90), "green"), ((250, 160, 190), "pink"), ((130, 70, 170), "purple")],
-)
-def test_plain_hair_colours_get_their_names(rgb: tuple[int, int, int], name: str) -> None:
-    assert nearest_colour("hair", np.array(rgb)) == name
 
 
 def test_main_writes_faces_lists_and_sheets(raw, tmp_path, monkeypatch, fake_run) -> None:

@@ -124,7 +124,7 @@ def test_the_command_prints_lines_and_exits_1_on_a_mistake(
             cli.main()
         return (ended.value.code or 0, *capsys.readouterr())  # type: ignore[return-value]
 
-    face = first(SPLITS / "test" / "anime-00000.parquet")["id"]
+    face = first(SPLITS / "test" / "anime-booru-00000.parquet")["id"]
     code, out, err = run(face)
     assert code == 0 and not err and f"face         {face}" in out.splitlines()
     code, out, err = run("booru/absent")
@@ -166,7 +166,7 @@ def test_missing_tables_are_named_with_what_gets_them(tmp_path, project, monkeyp
     assert message.endswith("`dvc repro celeba discover crawl faces dedupe split`")
     # Who pulled the splits only still learns the post.
     shutil.copytree(project / SPLITS, SPLITS)
-    row = first(SPLITS / "test" / "anime-00000.parquet")
+    row = first(SPLITS / "test" / "anime-booru-00000.parquet")
     answer = trace(row["id"])
     assert answer["url"] == [row["url"]] and answer["raw id"] == [row["raw_id"]]
     assert "dvc pull data/anime" in answer["note"][0]

@@ -51,6 +51,29 @@ def test_shards_split_by_size_and_read_back_whole(tmp_path: Path) -> None:
     assert len(tables.read_frame(tmp_path)) == 6
 
 
+def test_added_batches_leave_the_shards_of_others_alone(tmp_path: Path) -> None:
+    rows = frame(40).assign(source=["a", "b"] * 20, batch=np.arange(40) // 10)
+    by = ["source", "batch"]
+    tables.write_frame(tmp_path / "old", "x", rows[:25], by=by)
+    assert (
+        tables.write_frame(tmp_path / "new", "x", rows.sample(frac=1, random_state=1), by=by) == 40
+    )
+    old, new = (
+        {path.name: path.read_bytes() for path in (tmp_path / folder).iterdir()}
+        for folder in ("old", "new")
+    )
+    changed = {name for name in new if old.get(name) != new[name]}
+    assert changed == {f"x-{source}-{batch:05d}.parquet" for source in "ab" for batch in (2, 3)}
+    assert len(new) == 8 and set(old) < set(new)
+    read = tables.read_frame(tmp_path / "new")
+    assert sorted(read["id"]) == sorted(rows["id"]) and list(read.columns) == list(rows.columns)
+
+
+def test_a_row_without_its_shard_is_not_lost_in_silence(tmp_path: Path) -> None:
+    with pytest.raises(ValueError):
+        tables.write_frame(tmp_path, "x", frame(2).assign(batch=[0, None]), by=["batch"])
+
+
 def test_parts_of_a_shard_sort_after_it_and_before_the_next() -> None:
     names = [name for batch in range(3) for name in islice(tables.continued(f"x-{batch:05d}"), 12)]
     files = [Path(f"{name}.parquet") for name in names]

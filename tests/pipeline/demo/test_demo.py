@@ -146,13 +146,13 @@ def test_celeba_folder_reads_as_the_official_one(demo: tuple[Path, dict[str, flo
     assert lines[0] == str(PHOTOS)
     assert tuple(lines[1].split()) == CELEBA_ATTRIBUTES and len(CELEBA_ATTRIBUTES) == 40
     assert all(set(line.split()[1:]) == {"1", "-1"} for line in lines[2:])
-    rows = celeba_layout.read_rows(folder, with_landmarks=True)
+    rows = celeba_layout.read_labels(folder)
     truth = pd.read_parquet(demo[0] / "truth.parquet").query("domain == 'photos'")
     truth = truth.set_index("post_id").loc[rows.index]
     assert list(rows["Male"]) == list(truth.gender == "male")
     assert list(rows["Smiling"]) == list(truth.smile >= 0.5)
     assert list(rows["identity"]) == list(truth.identity)
-    eyes = np.stack(rows["eyes"].to_list())
+    eyes = celeba_layout.read_landmarks(folder, "aligned", rows.index)[:, :2]
     assert np.abs(eyes[:, 0, 0] - truth.left_eye_x).max() <= 0.5
     assert np.abs(eyes - celeba_layout.TEMPLATE_EYES).max() < 5
     assert rows.groupby("identity")["partition"].nunique().max() == 1
