@@ -20,7 +20,7 @@ from pipeline.demo.attributes import sample_faces
 from pipeline.params import Align, Dedupe
 from pipeline.registration import correlation
 
-SETTINGS = Dedupe(same_bits=40, judge_bits=80, same_correlation=0.95)
+SETTINGS = Dedupe(same_bits=40, judge_bits=104, same_correlation=0.95)
 ALIGN = Align(size=64, eye_distance=0.26, eye_line=0.5, max_border=0.2)
 SHARED = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"
 REAL = {
