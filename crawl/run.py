@@ -59,7 +59,7 @@ def crawl(
     tally = _Tally()
     with (
         State(state_dir, settings) as state,
-        # Closed before the state is, also when the reader stops early: its threads use the state.
+        # Closed before the state is, also when the reader stops early: its work uses the state.
         closing(_in_order(posts, settings, state, session)) as results,
     ):
         for result in progress(_mark_duplicates(results), len(posts), "crawl"):
@@ -104,6 +104,7 @@ class _Memory:
 
     def __init__(self, size: int) -> None:
         self._free = size
+        self._kept: dict[int, int] = {}  # id of the Fetched → its bytes
 
     def keep(self, fetched: Fetched) -> Fetched:
         """``fetched``, without its data when there is no room for them."""
@@ -111,11 +112,12 @@ class _Memory:
         if size > self._free:
             return replace(fetched, data=None)
         self._free -= size
+        self._kept[id(fetched)] = size
         return fetched
 
     def release(self, fetched: Fetched) -> None:
-        """``fetched`` has had its turn."""
-        self._free += len(fetched.data or b"")
+        """``fetched`` has had its turn; it may have come from an archive, or twice for twins."""
+        self._free += self._kept.pop(id(fetched), 0)
 
 
 def _worker(settings: CrawlSettings, state: State, session: Session, memory: _Memory) -> Work:

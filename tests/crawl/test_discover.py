@@ -17,6 +17,7 @@ from crawl.exclude import Exclusions
 from crawl.posts import DTYPES, Post, iterate_posts, posts_frame
 from crawl.sources import discover
 from crawl.sources.base import parse_source
+from tests.crawl.boorus import danbooru_row
 from tests.crawl.conftest import quick
 from tests.crawl.misbehaving import Fault, Site, body, image_bytes
 
@@ -24,26 +25,10 @@ BOORU = {"name": "booru", "type": "danbooru", "url": "http://site.demo"}
 GALLERY = {"name": "gallery", "type": "gallery", "url": "http://site.demo/"}
 
 
-def booru_row(number: int, **changes: Any) -> dict[str, Any]:
-    row = {
-        "id": number,
-        "created_at": f"2024-01-{1 + number % 28:02}T12:00:00.000-05:00",
-        "rating": "g",
-        "md5": f"{number:032x}",
-        "image_width": 640,
-        "image_height": 480,
-        "tag_string": "1girl blonde_hair",
-        "tag_string_artist": "somebody",
-        "source": "https://example.org/original",
-        "file_url": f"http://site.demo/original/{number}.png",
-    }
-    return row | changes
-
-
 @pytest.fixture
 def booru(site: Site, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """The posts of a danbooru-like site, served in pages of ten; mutate it."""
-    rows = [booru_row(number) for number in range(1, 36)]
+    rows = [danbooru_row(number) for number in range(1, 36)]
     monkeypatch.setattr("crawl.sources.danbooru._PAGE_SIZE", 10)
 
     class Faults(dict[str, Fault]):
@@ -80,7 +65,7 @@ def test_snapshot_gives_the_same_posts_after_new_uploads(
 ) -> None:
     declared = BOORU | {"limit": 8, "snapshot": date(2024, 1, 31)}
     before, _ = discover([declared], connect(quick()))
-    booru += [booru_row(n, created_at="2024-02-01T00:00:00Z") for n in range(100, 105)]
+    booru += [danbooru_row(n, created_at="2024-02-01T00:00:00Z") for n in range(100, 105)]
     after, counts = discover([declared], connect(quick()))
     pd.testing.assert_frame_equal(before, after)
     assert counts == {"booru/dropped_after_snapshot": 5, "booru/listed": 8}
@@ -90,16 +75,16 @@ def test_only_general_ratings_and_usable_images_are_listed(
     connect: Any, booru: list[dict[str, Any]]
 ) -> None:
     booru[:] = [
-        booru_row(1),
-        booru_row(2, rating="s"),
-        booru_row(3, rating="q"),
-        booru_row(4, rating="e"),
-        booru_row(5, rating=None),
-        booru_row(6, file_url=None),
-        booru_row(7, file_url="http://site.demo/7.mp4"),
-        booru_row(8, file_url="file:/etc#passwd"),
-        booru_row(9, tag_string="comic 1girl"),
-        booru_row(10, file_url="http://user@/10.png"),
+        danbooru_row(1),
+        danbooru_row(2, rating="s"),
+        danbooru_row(3, rating="q"),
+        danbooru_row(4, rating="e"),
+        danbooru_row(5, rating=None),
+        danbooru_row(6, file_url=None),
+        danbooru_row(7, file_url="http://site.demo/7.mp4"),
+        danbooru_row(8, file_url="file:/etc#passwd"),
+        danbooru_row(9, tag_string="comic 1girl"),
+        danbooru_row(10, file_url="http://user@/10.png"),
     ]
     frame, counts = discover([BOORU], connect(quick()), Exclusions(tags=["comic"]))
     assert list(frame["post_id"]) == ["1"]
@@ -115,7 +100,7 @@ def test_only_general_ratings_and_usable_images_are_listed(
 
 
 def test_a_row_keeps_all_that_the_site_says(connect: Any, booru: list[dict[str, Any]]) -> None:
-    booru[:] = [booru_row(7)]
+    booru[:] = [danbooru_row(7)]
     frame, _ = discover([BOORU | {"licence": "CC0"}], connect(quick()))
     (post,) = iterate_posts(frame)
     assert post == Post(
@@ -171,7 +156,7 @@ def test_mangled_page_names_source_and_page(
 
 
 def test_site_that_pages_in_circles_is_an_error(site: Site, connect: Any) -> None:
-    page = body(json.dumps([booru_row(5, rating="e")]).encode())
+    page = body(json.dumps([danbooru_row(5, rating="e")]).encode())
     site.faults["/posts.json?limit=200&tags="] = page
     site.faults["/posts.json?limit=200&tags=&page=b5"] = page
     with pytest.raises(SourceError, match="lists post 5, not below 5"):

@@ -13,8 +13,10 @@ import pytest
 
 from crawl.archives import member_url
 from crawl.errors import CrawlError
+from crawl.fetch import Fetched
+from crawl.outcomes import Outcome
 from crawl.posts import Post, iterate_posts, posts_frame
-from crawl.run import Result, crawl
+from crawl.run import Result, _Memory, crawl
 from crawl.state import State
 from tests.crawl.conftest import quick
 from tests.crawl.misbehaving import Site, body, image_bytes, md5, slow, status, truncate
@@ -276,3 +278,13 @@ def test_image_that_changed_meanwhile_starts_again(
         part.append(b"x" * 400_000)
     (result,) = crawl(posts, settings, tmp_path, connect(settings))
     assert result.data == LARGE
+
+
+def test_memory_gets_back_what_it_gave_and_no_more() -> None:
+    memory = _Memory(10)
+    kept, from_archive = (Fetched(Outcome.OK, data=b"x" * 6) for _ in range(2))
+    assert memory.keep(kept) is kept
+    for result in (kept, kept, from_archive):  # twins share one result
+        memory.release(result)
+    assert memory.keep(Fetched(Outcome.OK, data=b"x" * 11)).data is None
+    assert memory.keep(Fetched(Outcome.OK, data=b"x" * 10)).data is not None
