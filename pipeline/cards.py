@@ -121,12 +121,13 @@ def biases(domain: str, summaries: Mapping[str, dict[str, Any]]) -> Iterator[str
         here, there = ours["attributes"][name], summaries[other]["attributes"][name]
         if ours["unknown"][name] > 0.5:
             yield f"{name}: unknown for {ours['unknown'][name]:.0%} of the images."
+        one_sided = {each: _one_sided(name, summary) for each, summary in summaries.items()}
         values = values_of(name)
         for value in values[:1] if len(values) == 2 else values:  # of two, one tells the other
             one, two = here.get(value, 0.0), there.get(value, 0.0)
-            if here and there and abs(one - two) >= APART:
+            if here and there and not any(one_sided.values()) and abs(one - two) >= APART:
                 yield f"{name} {value}: {one:.0%} here, {two:.0%} of {other} (where it is known)."
-        if here and (most := max(here.values())) >= ALMOST_ALL:
+        if here and not one_sided[domain] and (most := max(here.values())) >= ALMOST_ALL:
             value = max(here, key=here.__getitem__)
             yield f"{name} {value}: {most:.0%} of the images where it is known."
     source, count = max(ours["sources"].items(), key=lambda item: item[1])
@@ -136,6 +137,11 @@ def biases(domain: str, summaries: Mapping[str, dict[str, Any]]) -> Iterator[str
         yield f"One person or post alone has {ours['largest_group']} images."
     if (absent := ours["licences"].get("not stated", 0)) > 0:
         yield f"{absent / ours['images']:.0%} of the images come without a stated licence."
+
+
+def _one_sided(attribute: str, summary: Mapping[str, Any]) -> bool:
+    """Whether labels seem to say one value or nothing, as CelebA's of skin: shares mean nothing."""
+    return len(summary["attributes"][attribute]) == 1 and summary["unknown"][attribute] > 0.5
 
 
 def _funnel(domain: str, folder: Path, images: int) -> list[list[Any]]:

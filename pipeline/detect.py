@@ -7,6 +7,7 @@ and looked at smaller still where nothing was found: a close-up is too large for
 from __future__ import annotations
 
 import ctypes
+import threading
 from dataclasses import dataclass
 
 import animeface
@@ -24,6 +25,7 @@ IRIS = 0.12  # radius that holds little but the iris, as a fraction of the eyes'
 # animeface clusters a face's colours from random starts that it seeds by the clock; seeded by us,
 # the same picture always gets the same colours.
 _LIBRARY = ctypes.CDLL(animeface._nvxs.__file__)
+_SEEDED = threading.Lock()  # its random state is the process's: threads take turns
 
 
 @dataclass(frozen=True)
@@ -89,8 +91,9 @@ def _look(rgb: np.ndarray, scale: float, pad: float) -> list[Detection]:
         small, border, border, border, border, cv2.BORDER_CONSTANT, value=GREY
     )
     scales = np.array(size) / rgb.shape[1::-1]
-    _LIBRARY.nv_srand(0)
-    found = animeface.detect(Image.fromarray(small))
+    with _SEEDED:
+        _LIBRARY.nv_srand(0)
+        found = animeface.detect(Image.fromarray(small))
     faces = [_detection(face, border, scales, rgb) for face in found]
     return [face for face in faces if face.eye_distance > 0]
 

@@ -9,6 +9,7 @@ from pipeline.detect import Detection
 from pipeline.params import Align, Faces
 from pipeline.vocabulary import (
     ATTRIBUTES,
+    COLOURS,
     UNKNOWN,
     from_tags,
     known_or_measured,
@@ -62,10 +63,9 @@ def places(face: Detection) -> dict[str, float]:
 
 def colours(face: Detection) -> dict[str, float]:
     """Hair, eye and skin colour in CIE Lab: ``hair_L`` (0–100), ``hair_a``, ``hair_b`` …"""
-    parts = {"hair": face.hair, "eyes": face.iris, "skin": face.skin}
     return {
         f"{part}_{axis}": float(value)
-        for part, rgb in parts.items()
+        for part, rgb in _painted(face).items()
         for axis, value in zip("Lab", _lab(rgb.reshape(1, 1, 3))[0, 0], strict=True)
     }
 
@@ -74,10 +74,14 @@ def attributes(face: Detection, tags: str, page_faces: int) -> dict[str, str]:
     """Tags first, where they can only mean this face; measured colours otherwise."""
     known = from_tags(tags) if page_faces == 1 else dict.fromkeys(ATTRIBUTES, UNKNOWN)
     measured = {
-        "hair_measured": nearest_colour("hair", face.hair),
-        "eyes_measured": nearest_colour("eyes", face.iris),
+        f"{part}_measured": nearest_colour(part, rgb) for part, rgb in _painted(face).items()
     }
     return known_or_measured(known, measured)
+
+
+def _painted(face: Detection) -> dict[str, np.ndarray]:
+    """RGB [3] of each of the vocabulary's `COLOURS`."""
+    return dict(zip(COLOURS, (face.hair, face.iris, face.skin), strict=True))
 
 
 def _lab(rgb: np.ndarray) -> np.ndarray:

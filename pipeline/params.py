@@ -19,6 +19,7 @@ from pipeline.errors import StageError
 
 Fraction = Field(ge=0.0, le=1.0)
 DetectorName = Literal["animeface", "cascade", "annotated"]  # see ``pipeline.detectors``
+DaskAddress = Annotated[str, Field(pattern=r"^((tcp|tls)://.+:\d+)?$")]  # tcp://host:8786
 Word = Annotated[str, Field(min_length=1)]  # an empty one would name all that lacks a name
 
 
@@ -31,10 +32,11 @@ class Section(BaseModel):
 class Compute(Section):
     """Where work runs."""
 
-    workers: int = Field(0, ge=0)  # processes for the data stages; 0: one per core
-    backend: Literal["loky", "threading"] = "loky"
+    workers: int = Field(default=0, ge=0)  # processes for the data stages; 0: one per core
+    backend: Literal["loky", "threading", "dask"] = "loky"
+    dask_scheduler: DaskAddress = ""  # empty: a cluster of ``workers`` on this machine
     device: str = "auto"  # auto, cpu, cuda, cuda:1 …
-    threads: int = Field(0, ge=0)  # of PyTorch on the CPU; 0: its own choice
+    threads: int = Field(default=0, ge=0)  # of PyTorch on the CPU; 0: its own choice
 
 
 class Demo(Section):
@@ -122,6 +124,8 @@ class Dedupe(Section):
     same_bits: int = Field(ge=0, le=256)
     judge_bits: int = Field(ge=0, le=256)
     same_correlation: float = Fraction
+    variants: Literal["keep", "drop"] = "keep"
+    variant_correlation: float = Fraction
 
 
 class Celeba(Section):

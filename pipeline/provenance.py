@@ -99,7 +99,8 @@ def _face(rows: list[Row]) -> Lines:
     yield "face", facts["id"]
     yield from _held(rows)
     if "kept_id" in facts:
-        yield "dropped", f"a copy of {facts['kept_id']}: {_evidence(facts)}"
+        kind = "variant" if facts["verdict"] == "variant" else "copy"
+        yield "dropped", f"a {kind} of {facts['kept_id']}: {_evidence(facts)}"
     if "box_x" in facts:
         x, y, width, height = (round(facts[f"box_{side}"]) for side in "xywh")
         yield "face box", f"{width}×{height} pixels at ({x}, {y}) of the picture"

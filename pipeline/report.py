@@ -57,6 +57,7 @@ def page(
         "<h2>Training</h2>",
         _curves(reports / "plots/train", variants),
         "<h2>Data, stage by stage</h2>",
+        _cards(reports / "datasets"),
         *[_stage(reports, name, text) for name, text in STAGES.items()],
         _how_to(),
     ]
@@ -167,6 +168,14 @@ def _curves(folder: Path, variants: list[str]) -> str:
         for i, name in enumerate(frames)
     )
     return f"<div class=card><p>{legend}</p>{''.join(drawn)}</div>" if drawn else ""
+
+
+def _cards(folder: Path) -> str:
+    links = [
+        f'<a href="{folder.name}/{path.parent.name}/README.md">{escape(path.parent.name)}</a>'
+        for path in sorted(folder.glob("*/README.md"))
+    ]
+    return f"<p>The data sets' cards, beside this page: {', '.join(links)}.</p>" if links else ""
 
 
 def _stage(reports: Path, name: str, text: str) -> str:

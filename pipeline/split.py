@@ -4,9 +4,10 @@ It also writes a card of each data set, see `cards`.
 
 A group, all photos of one CelebA identity or all faces of one post, goes where the hash of its key
 and the seed says: added data never moves an image to another split. Near-duplicates (mirrored ones
-too) of two groups that fell to different splits are the exception. Moving one of the groups would
-break that promise, so the picture leaves train for its copy in val or test, and val for one in
-test: such pictures are counted as ``left_out``, and test never changes but by growing.
+too) of two groups that fell to different splits are the exception, and so are the variants of a
+drawing that ``dedupe`` found. Moving one of the groups would break that promise, so the picture
+leaves train for its copy in val or test, and val for one in test: such pictures are counted as
+``left_out``, and test never changes but by growing.
 """
 
 from __future__ import annotations
@@ -21,12 +22,14 @@ import pandas as pd
 from pipeline import cards, hashes, params, sheets, stage, tables, tracking
 from pipeline.errors import StageError
 from pipeline.params import Split
-from pipeline.paths import ANIME, PHOTOS
+from pipeline.paths import ANIME, DROPPED, PHOTOS
 from pipeline.paths import SPLITS as OUT
+from pipeline.verdicts import kept_relations
 from pipeline.vocabulary import ATTRIBUTES
 
 SHEETS = stage.SHEETS / "split"
 METRICS = stage.METRICS / "split.json"
+PAIRS = DROPPED / "anime_pairs.parquet"
 SPLITS = ("train", "val", "test")
 FEWEST = {"train": 8, "val": 2, "test": 2}  # images of a domain without which nothing can be told
 # What a picture shares with those it may not be parted from: its group's key.
@@ -45,13 +48,19 @@ CHANGE = {
 
 
 def split_domain(
-    rows: pd.DataFrame, domain: str, settings: Split, workers: int
+    rows: pd.DataFrame,
+    domain: str,
+    settings: Split,
+    workers: int,
+    related: pd.DataFrame | None = None,
 ) -> dict[str, pd.DataFrame]:
     """The rows of one domain by split, sorted by id.
 
     Args:
         rows: the output of the ``celeba`` or the ``dedupe`` stage.
         domain: ``photos`` or ``anime``.
+        related: ``first`` and ``second``, ids of images that may not be parted either; some of
+            them need not be among the rows.
 
     Returns ``train``, ``val`` and ``test``, each with ``id``, ``image``, the attributes of
     `vocabulary`, the columns of `ORIGIN` and ``group``. Raises StageError when a split has too few.
@@ -61,10 +70,11 @@ def split_domain(
         rows = rows.loc[drawn.nsmallest(settings.max_per_domain).index]
     rows = rows.sort_values("id", ignore_index=True)
     signatures = hashes.sign(list(rows["image"]), workers, f"split: {domain}")
-    pairs = hashes.near_pairs(signatures, settings.near_bits)
+    near = hashes.near_pairs(signatures, settings.near_bits)[["first", "second"]].to_numpy()
+    pairs = near if related is None else np.concatenate([near, _rows_of(related, rows["id"])])
     group = rows[TOGETHER[domain]].astype(str).agg("/".join, axis=1)
     sides = group.map({key: assign(key, settings) for key in group.unique()})
-    out = left_out(sides.tolist(), pairs[["first", "second"]].to_numpy())
+    out = left_out(sides.tolist(), pairs)
     table = rows[["id", "image", *ATTRIBUTES, *ORIGIN[domain]]].assign(group=group)
     parts = {name: table[(sides == name) & ~out].reset_index(drop=True) for name in SPLITS}
     for name, part in parts.items():
@@ -74,6 +84,13 @@ def split_domain(
                 f"{FEWEST[name]}): {CHANGE[domain]}, or give {name} a larger share in split"
             )
     return parts
+
+
+def _rows_of(related: pd.DataFrame, ids: pd.Series) -> np.ndarray:
+    """The row numbers of those pairs of ids of which both are here: int [P, 2]."""
+    row = pd.Series(ids.index, ids)
+    here = related[related.isin(row.index).all(axis=1)]
+    return row.reindex(here.to_numpy().ravel()).to_numpy(int).reshape(-1, 2)
 
 
 def left_out(sides: Sequence[str], pairs: np.ndarray) -> np.ndarray:
@@ -133,12 +150,16 @@ def main() -> None:
             for domain, folder in (("photos", PHOTOS), ("anime", ANIME)):
                 rows = tables.read_frame(folder, name=domain)
                 excluded = exclude.exclusions().mask(rows)
-                parts = split_domain(rows[~excluded], domain, settings, stage.workers())
+                related = kept_relations(tables.read_frame(PAIRS)) if domain == "anime" else None
+                parts = split_domain(rows[~excluded], domain, settings, stage.workers(), related)
                 for name, part in parts.items():
                     tables.write_frame(out / name, domain, part, by=SHARD[domain])
                 counts = describe(parts)
                 offered = min(int((~excluded).sum()), settings.max_per_domain or len(rows))
                 counts["left_out"] = offered - sum(counts[name] for name in SPLITS)
+                if related is not None:
+                    ids = pd.concat(parts.values())["id"]
+                    counts["related_pairs"] = int(related.isin(set(ids)).all(axis=1).sum())
                 metrics[domain] = {"excluded": int(excluded.sum()), **counts}
                 attributes = metrics[domain]["attributes"]
                 sheets.bars(SHEETS / f"{domain}_attributes.png", attributes, domain)

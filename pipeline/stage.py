@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import sys
@@ -10,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from joblib import parallel_config
 
 from crawl.errors import CrawlError
 from models.errors import ModelError
-from pipeline import params
+from pipeline import parallel, params
 from pipeline.errors import StageError
 
 METRICS = Path("reports/metrics")
@@ -51,11 +51,22 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
 def run(main: Callable[..., None]) -> None:
     """Run a stage's ``main`` as a command line; a user's mistake ends in one line and exit 1."""
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(main)
     try:
-        with parallel_config(backend=params.load(params.Compute).backend):
+        compute = params.load(params.Compute)
+        app.command()(_by_name(main) if compute.backend == "dask" else main)
+        with parallel.on(compute):
             app()
     except (StageError, CrawlError, ModelError) as error:
         stage = Path(sys.argv[0]).stem.replace("__main__", Path(sys.argv[0]).parent.name)
         print(f"{stage}: {error}", file=sys.stderr)
         sys.exit(1)
+
+
+def _by_name(main: Callable[..., None]) -> Callable[..., None]:
+    """``main`` of the importable module: dask's workers, maybe on another machine, then import what
+    they run from their own installation. To them ``__main__`` is another program.
+    """
+    spec = sys.modules["__main__"].__spec__
+    if main.__module__ != "__main__" or spec is None:
+        return main
+    return importlib.import_module(spec.name).main

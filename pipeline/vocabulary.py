@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 
 UNKNOWN = "unknown"
-ATTRIBUTES = ("hair", "eyes", "smile", "open_mouth", "glasses", "bangs", "gender", "yaw")
+ATTRIBUTES = ("hair", "eyes", "skin", "smile", "open_mouth", "glasses", "bangs", "gender", "yaw")
+COLOURS = ("hair", "eyes", "skin")  # of an anime face, measured where no tag tells
 
 Lab = tuple[int, int, int]
 
@@ -29,7 +30,9 @@ class Row(NamedTuple):
 
 # Where a colour's name lies in CIE Lab: medians over faces of 96 px tagged with it (500 for hair as
 # animeface measures it, 641 for eyes as `detect` does), duller than the names because outlines and
-# highlights are averaged in, and for three hues a second place where flat paint puts them.
+# highlights are averaged in, and for three hues a second place where flat paint puts them. Skin is
+# by looking at 2,505 faces without such tags, light skin in shade, blush and warm light, too: 12 %
+# pale, 87 % light; all 6 dark ones look dark, half of the 21 tan ones are light skin at a fire.
 # fmt: off
 TABLE = (
     Row("hair", "black", "Black_Hair", "black_hair", ((29, 5, 0),)),
@@ -51,6 +54,13 @@ TABLE = (
     Row("eyes", "pink", "", "pink_eyes", ((43, 44, 0),)),
     Row("eyes", "purple", "", "purple_eyes violet_eyes", ((33, 28, -21),)),
     Row("eyes", "yellow", "", "yellow_eyes gold_eyes amber_eyes orange_eyes", ((44, 13, 33),)),
+    Row("skin", "pale", "Pale_Skin", "pale_skin white_skin", ((97, 1, -2),)),
+    Row("skin", "light", "", "", ((91, 4, 12), (72, 7, 14), (76, 20, 12), (83, 12, 28))),
+    Row("skin", "tan", "", "tan tanned", ((74, 18, 30),)),
+    Row("skin", "dark", "", "dark_skin very_dark_skin dark-skinned_female dark-skinned_male",
+        ((54, 17, 23),)),
+    Row("skin", "coloured", "", "colored_skin blue_skin green_skin grey_skin gray_skin purple_skin"
+        " pink_skin red_skin orange_skin yellow_skin"),
     Row("smile", "yes", "Smiling", "smile grin smirk light_smile"),
     Row("smile", "no", "no Smiling", "frown expressionless"),
     Row("open_mouth", "yes", "Mouth_Slightly_Open", "open_mouth parted_lips"),
@@ -62,7 +72,9 @@ TABLE = (
     Row("bangs", "no", "no Bangs", "forehead hair_pulled_back"),
     Row("gender", "female", "no Male", "1girl"),
     Row("gender", "male", "Male", "1boy"),
-    Row("yaw", "front", "", "facing_viewer"),  # photos: from landmarks, see `yaw_bucket`
+    # Photos: from landmarks, see `yaw_bucket`. Drawings: from tags alone, for animeface's nose says
+    # little: of 59 faces judged by eye it tells 61 % front or turned; "front" for all is 54 %.
+    Row("yaw", "front", "", "facing_viewer"),
     Row("yaw", "turned", "", "three-quarter_view"),
     Row("yaw", "profile", "", "profile from_side"),
 )
@@ -93,7 +105,8 @@ def from_tags(tags: str) -> dict[str, str]:
 
 
 def from_celeba(labels: Mapping[Any, bool]) -> dict[str, str]:
-    """The attributes that CelebA's ``labels`` (name → present) tell; eyes are unlabelled."""
+    """The attributes that CelebA's ``labels`` (name → present) tell; eyes are unlabelled, and
+    of skin only that it is pale."""
     named = {
         row
         for row in TABLE
@@ -132,7 +145,7 @@ def nearest_colour(part: str, rgb: np.ndarray) -> str:
     """The vocabulary's name nearest in CIE Lab to a measured colour.
 
     Args:
-        part: ``hair`` or ``eyes``.
+        part: one of `COLOURS`.
         rgb: [3], 0–255.
     """
     lab = cv2.cvtColor(np.float32(rgb).reshape(1, 1, 3) / 255, cv2.COLOR_RGB2LAB)[0, 0]
@@ -148,8 +161,9 @@ def nearest_colour(part: str, rgb: np.ndarray) -> str:
 def known_or_measured(known: dict[str, str], measured: dict[str, str]) -> dict[str, str]:
     """Attributes from tags, with colours that no tag tells taken from ``*_measured``."""
     result = dict(known) | measured
-    for part in ("hair", "eyes"):
+    for name, colour in measured.items():
+        part = name.removesuffix("_measured")
         told = known[part] != UNKNOWN
-        result[part] = known[part] if told else measured[f"{part}_measured"]
+        result[part] = known[part] if told else colour
         result[f"{part}_from"] = "tag" if told else "measured"
     return result

@@ -44,10 +44,12 @@ def numpy_all_pairs(hashes: np.ndarray, most: int) -> int:
     return count
 
 
-def imagededup_bktree(hashes: np.ndarray, most: int) -> int:
+def imagededup_default(hashes: np.ndarray, most: int) -> int:
     """imagededup's own way from hashes to duplicates, on all cores, of the 64 bits it can compare.
 
-    ``most`` is scaled with the bits: 40 of 256 becomes 10, which is also its default.
+    ``most`` is scaled with the bits: 40 of 256 becomes 10, which is also its default. So is the
+    search, compiled brute force: its other one, a BK-tree in Python, took 150 s for 4,000 hashes
+    where this took 5.
     """
     from imagededup.methods import PHash
 
@@ -55,7 +57,6 @@ def imagededup_bktree(hashes: np.ndarray, most: int) -> int:
     found = PHash(verbose=False).find_duplicates(
         encoding_map=named,
         max_distance_threshold=most // 4,
-        search_method="bktree",
         num_dist_workers=os.cpu_count(),
     )
     return sum(map(len, found.values())) // 2
@@ -65,7 +66,7 @@ METHODS: dict[str, Callable[[np.ndarray, int], int]] = {
     "face2anime": ours,
     "faiss, brute force": faiss_brute_force,
     "numpy, all pairs": numpy_all_pairs,
-    "imagededup, BKTree (64 bits)": imagededup_bktree,
+    "imagededup (64 bits)": imagededup_default,
 }
 
 

@@ -34,11 +34,14 @@ def made(domain: str) -> pd.DataFrame:
     """120 rows: photos all female and half smiling, anime mostly of unknown gender and blue."""
     table = rows(120, start=0 if domain == "photos" else 5000)
     if domain == "photos":
-        return table.assign(gender="female", hair=["black", "brown"] * 60, smile=["yes", "no"] * 60)
+        skin = ["pale"] * 10 + ["unknown"] * 110
+        table = table.assign(gender="female", skin=skin, smile=["yes", "no"] * 60)
+        return table.assign(hair=["black", "brown"] * 60)
     licences = ["CC-BY-4.0"] * 80 + [""] * 20 + [None] * 20
     sources = ["a"] * 90 + ["b"] * 30
     hair, gender = ["blue"] * 90 + ["black"] * 30, ["female"] * 20 + ["unknown"] * 100
-    return table.assign(licence=licences, source=sources, hair=hair, gender=gender)
+    table = table.assign(licence=licences, source=sources, hair=hair, gender=gender)
+    return table.assign(skin=["pale"] * 10 + ["light"] * 110)
 
 
 @pytest.fixture
@@ -95,6 +98,11 @@ def test_biases_are_told_with_their_numbers(written: Path) -> None:
     assert "75% of the images come from one source, a." in biases
     assert "33% of the images come without a stated licence." in biases
     assert not any(text.startswith("eyes blue") for text in biases)
+    skin = [text for text in card(written, "photos")["biases"] if text.startswith("skin")]
+    assert skin == [
+        "skin: unknown for 92% of the images."
+    ]  # CelebA tells who is pale, else nothing
+    assert not any(text.startswith("skin") and "photos" in text for text in biases)
     assert (
         "gender female: 100% of the images where it is known." in card(written, "photos")["biases"]
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -16,11 +17,12 @@ import yaml
 from pipeline import dedupe, hashes, tables
 from pipeline.align import align_face
 from pipeline.demo.anime import draw_page, page_size
-from pipeline.demo.attributes import sample_faces
+from pipeline.demo.attributes import FaceAttributes, sample_faces
 from pipeline.params import Align, Dedupe
-from pipeline.registration import correlation
+from pipeline.registration import compare, shrink
+from pipeline.verdicts import VARIANT, keepers, kept_relations
 
-SETTINGS = Dedupe(same_bits=40, judge_bits=104, same_correlation=0.95)
+SETTINGS = Dedupe(same_bits=40, judge_bits=104, same_correlation=0.95, variant_correlation=0.72)
 ALIGN = Align(size=64, eye_distance=0.26, eye_line=0.5, max_border=0.2)
 SHARED = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"
 REAL = {
@@ -61,10 +63,27 @@ def copy_of(rgb: np.ndarray, kind: str, rng: np.random.Generator) -> np.ndarray:
 
 def drawn_faces(count: int) -> Iterator[np.ndarray]:
     for index, person in enumerate(sample_faces(count, 11, "anime")):
-        rgb, records = draw_page([person], *page_size(1, 40), index)
-        names = ["left_eye_x", "left_eye_y", "right_eye_x", "right_eye_y"]
-        eyes = np.array([records[0][name] for name in names]).reshape(2, 2)  # type: ignore[literal-required]
-        yield align_face(rgb, eyes, ALIGN)[0]
+        yield drawn(person, index)
+
+
+def drawn(person: FaceAttributes, seed: int) -> np.ndarray:
+    rgb, records = draw_page([person], *page_size(1, 40), seed)
+    names = ["left_eye_x", "left_eye_y", "right_eye_x", "right_eye_y"]
+    eyes = np.array([records[0][name] for name in names]).reshape(2, 2)  # type: ignore[literal-required]
+    return align_face(rgb, eyes, ALIGN)[0]
+
+
+def drawn_variants() -> list[list[np.ndarray]]:
+    """Of some persons two drawings that differ in the colour of hair and eyes, and in the smile."""
+    people = list(enumerate(sample_faces(12, 11, "anime")))
+    chosen = [people[index] for index in (1, 2, 3, 5, 9, 10, 11)]
+    changed = [
+        replace(one, hair_colour="blue", eye_colour="red", smile=1 - one.smile) for _, one in chosen
+    ]
+    return [
+        [drawn(one, seed), drawn(other, seed)]
+        for (seed, one), other in zip(chosen, changed, strict=True)
+    ]
 
 
 def real_faces(path: Path, count: int) -> Iterator[np.ndarray]:
@@ -83,7 +102,7 @@ def row(rgb: np.ndarray, number: int, kind: str = "original", **values) -> dict:
         **{"source": "a", "url": f"http://a/{number}/{kind}", "post_id": f"{number}-{kind}"},
         **{"raw_id": f"{number}{kind}", "licence": "", "artist": "", "tags": ""},
         **{"eye_distance": 40.0, "sharpness": 100.0, "page_faces": 1},
-        **{"hair_measured": "red", "eyes_measured": "blue"},
+        **{"hair_measured": "red", "eyes_measured": "blue", "skin_measured": "light"},
         **{"face": number, "kind": kind, "batch": number // 4},
     } | values
 
@@ -139,8 +158,8 @@ def test_near_pairs_are_exactly_those_of_brute_force() -> None:
 
 def test_a_copy_goes_only_for_a_face_it_is_itself_a_copy_of() -> None:
     chain = np.array([(0, 1), (1, 2), (2, 3)])
-    assert dedupe.keepers([0, 1, 2, 3, 4], chain).tolist() == [0, 0, 2, 2, 4]
-    assert dedupe.keepers([1, 0, 2, 3, 4], chain).tolist() == [1, 1, 1, 3, 4]
+    assert keepers([0, 1, 2, 3, 4], chain).tolist() == [0, 0, 2, 2, 4]
+    assert keepers([1, 0, 2, 3, 4], chain).tolist() == [1, 1, 1, 3, 4]
 
 
 def test_the_largest_then_sharpest_copy_is_kept_with_all_tags() -> None:
@@ -172,19 +191,91 @@ def test_exact_copies_of_two_sources_are_one_face() -> None:
     assert len(result.kept) == 1 and result.counts["dropped_across_sources"] == 1
 
 
-def test_correlation_tells_a_shifted_copy_from_another_face() -> None:
-    one, other = drawn_faces(2)
-    shifted = copy_of(one, "shifted", np.random.default_rng(1))
-    assert correlation(one, one) == pytest.approx(1, abs=1e-6)
-    assert correlation(one, shifted) > 0.95
-    assert correlation(one, other) < 0.9
-    assert correlation(one, np.zeros_like(one)) < 0.5
+def test_registration_tells_copies_variants_and_other_faces_apart() -> None:
+    one, other = (shrink(rgb) for rgb in drawn_faces(2))
+    shifted = shrink(copy_of(next(drawn_faces(1)), "shifted", np.random.default_rng(1)))
+    assert compare(one, one) == pytest.approx((1, 1), abs=1e-4)
+    assert compare(one, shifted).correlation > 0.95
+    assert compare(one, other).correlation < 0.9
+    assert max(compare(one, np.zeros_like(one))) < 0.5
+    for couple in drawn_variants():
+        likeness = compare(*map(shrink, couple))
+        assert likeness.correlation < 0.95 and likeness.outline > 0.75
+    strangers = list(map(shrink, drawn_faces(30)))
+    outlines = [
+        compare(strangers[first], strangers[second]).outline
+        for first in range(30)
+        for second in range(first)
+    ]
+    assert np.quantile(outlines, 0.99) < SETTINGS.variant_correlation
+
+
+# The hash alone must not decide: most of these drawings differ in few of its bits.
+JUDGED = SETTINGS.model_copy(update={"same_bits": 4})
+
+
+def variants_table() -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            row(rgb, number, f"v{which}", eye_distance=50.0 - which, tags=f"1girl tag_{which}")
+            for number, couple in enumerate(drawn_variants())
+            for which, rgb in enumerate(couple)
+        ]
+    )
+
+
+def test_variants_are_kept_and_listed() -> None:
+    table = variants_table()
+    result = dedupe.dedupe(table, JUDGED, workers=1)
+    assert len(result.kept) == len(table) and len(result.dropped) == 0
+    related = {frozenset(pair) for pair in kept_relations(result.pairs).itertuples(index=False)}
+    couples = {frozenset(group) for _, group in table.groupby("face")["id"]}
+    assert couples <= related
+    assert result.counts["pairs"][VARIANT] == len(related)
+
+
+def test_dropped_variants_are_each_a_variant_of_the_kept_face_and_say_nothing_of_it() -> None:
+    table = variants_table()
+    result = dedupe.dedupe(table, JUDGED.model_copy(update={"variants": "drop"}), workers=1)
+    assert set(result.kept["face"]) <= set(range(7)) and set(result.kept["kind"]) == {"v0"}
+    assert result.kept["tags"].eq("1girl tag_0").all()
+    assert result.dropped["verdict"].eq(VARIANT).all()
+    assert result.counts["dropped_variants"] == len(result.dropped) >= 7
+    found = result.pairs.loc[result.pairs["verdict"] == VARIANT, ["first", "second"]].to_numpy()
+    looked_at = set(map(frozenset, table["id"].to_numpy()[found]))
+    went = result.dropped[["id", "kept_id"]].itertuples(index=False)
+    assert {frozenset(pair) for pair in went} <= looked_at
+
+
+def test_a_variant_of_a_dropped_copy_is_one_of_the_face_kept_for_it() -> None:
+    pairs = pd.DataFrame(
+        [
+            ("a", "b", "a", "a", "same"),  # b went for a …
+            ("b", "c", "a", "c", VARIANT),  # … and c is a variant of it
+            ("d", "c", "d", "c", VARIANT),
+            ("c", "d", "c", "d", VARIANT),
+            ("a", "e", "a", "e", "different"),
+        ],
+        columns=["first", "second", "first_kept", "second_kept", "verdict"],
+    )
+    assert kept_relations(pairs).to_numpy().tolist() == [["a", "c"], ["c", "d"]]
+    assert len(kept_relations(pairs[:0])) == 0
+
+
+def test_photos_of_strangers_are_no_variants() -> None:
+    path, count = REAL["photos"]
+    if not path.is_file():
+        pytest.skip(f"no real faces at {path}")
+    table = pd.DataFrame([row(rgb, n) for n, rgb in enumerate(real_faces(path, count))])
+    counts = dedupe.dedupe(table, SETTINGS, workers=1).counts["pairs"]
+    assert counts["different"] > 50 and counts[VARIANT] == 0
 
 
 def test_main_writes_kept_dropped_pairs_and_sheets(tmp_path, monkeypatch, fake_run) -> None:
     monkeypatch.chdir(tmp_path)
     tables.write_frame(dedupe.FACES, "faces", with_copies(list(drawn_faces(8)), every=2))
     everyone = 8 + 4 * len(KINDS)
+    everyone_ids = set(pd.read_parquet(dedupe.FACES)["id"])
     content = {"compute": {"workers": 1}, "dedupe": SETTINGS.model_dump(), "exclude": {}}
     Path("params.yaml").write_text(yaml.safe_dump(content))
     dedupe.main()
@@ -192,7 +283,10 @@ def test_main_writes_kept_dropped_pairs_and_sheets(tmp_path, monkeypatch, fake_r
     dropped = pd.read_parquet(dedupe.DROPPED / "anime.parquet")
     assert len(kept) + len(dropped) == everyone and set(dropped["kept_id"]) <= set(kept["id"])
     assert len(pd.read_parquet(dedupe.DROPPED / "anime_pairs.parquet")) >= len(dropped)
-    assert len(list(dedupe.SHEETS.glob("*.png"))) == 3
+    assert len(list(dedupe.SHEETS.glob("*.png"))) == 4
+    listed = pd.read_csv(dedupe.SHEETS / "pairs.csv")
+    assert listed["bits_64"].between(0, 64).all() and set(listed["first_id"]) <= everyone_ids
+    assert listed.loc[listed["verdict"] == "judged_same", "correlation"].ge(0.95).all()
     assert fake_run.logged["kept"] == len(kept) and fake_run.logged["excluded"] == 0
 
     content["exclude"] = {"images": [kept["url"][0]]}

@@ -18,7 +18,7 @@ from pipeline.demo.anime import draw_page, page_size
 from pipeline.demo.attributes import booru_tags, sample_faces
 from pipeline.errors import StageError
 from pipeline.params import Align, Exclude, Faces
-from pipeline.vocabulary import nearest_colour
+from pipeline.vocabulary import nearest_colour, values_of
 
 ALIGN = Align(size=64, eye_distance=0.26, eye_line=0.5, max_border=0.35)
 SETTINGS = Faces(
@@ -129,6 +129,7 @@ def test_colours_in_lab_are_those_of_the_names(found: faces.FacesResult) -> None
         lab = np.float32([[[row["hair_L"], row["hair_a"], row["hair_b"]]]])
         rgb = cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)[0, 0] * 255
         assert nearest_colour("hair", rgb) == row["hair_measured"]
+        assert row["skin_measured"] in values_of("skin") and row["skin"] != "unknown"
         assert row["skin_L"] > 50 and row["mouth_y"] > max(row["left_y"], row["right_y"])
 
 

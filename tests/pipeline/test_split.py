@@ -17,6 +17,7 @@ from pipeline.params import Split
 from pipeline.vocabulary import ATTRIBUTES
 
 SETTINGS = Split(val=0.2, test=0.2, seed=3, near_bits=40)
+NAMED = ["first", "second"]
 
 
 def noise(seed: int) -> np.ndarray:
@@ -91,6 +92,40 @@ def test_no_near_duplicate_and_no_owner_straddles_by_brute_force(domain: str) ->
     assert gone == pd.isna(names).sum() and 5 < gone < 40
 
 
+def test_no_pair_of_variants_straddles_by_brute_force() -> None:
+    table = rows(120)
+    rng = np.random.default_rng(2)
+    ids = table["id"].to_numpy()
+    related = pd.DataFrame(ids[rng.permutation(120)[:80]].reshape(-1, 2), columns=NAMED)
+    related.loc[len(related)] = [ids[0], "0" * 64]  # its like was excluded, or not drawn
+    free, parts = (
+        split.split_domain(table, "anime", SETTINGS, 1, pairs) for pairs in (None, related)
+    )
+    before, after = (
+        {key: name for name, part in result.items() for key in part["id"]}
+        for result in (free, parts)
+    )
+    straddled = 0
+    for first, second in related.itertuples(index=False):
+        straddled += before[first] != before.get(second, before[first])
+        if first in after and second in after:
+            assert after[first] == after[second]
+    assert straddled > 5 and len(after) == 120 - straddled
+    assert all(before[key] == name for key, name in after.items())
+    assert len(after_sample := sides_of_sample(table, related)) <= 60
+    assert all(
+        after_sample.get(first) == after_sample.get(second)
+        for first, second in related.itertuples(index=False)
+        if first in after_sample and second in after_sample
+    )
+
+
+def sides_of_sample(table: pd.DataFrame, related: pd.DataFrame) -> dict[str, str]:
+    settings = SETTINGS.model_copy(update={"max_per_domain": 60})
+    parts = split.split_domain(table, "anime", settings, 1, related)
+    return {key: name for name, part in parts.items() for key in part["id"]}
+
+
 def test_of_a_pair_in_two_splits_the_row_nearer_to_training_goes() -> None:
     names = ["train", "val", "test", "train", "val", "test"]
     pairs = np.array([(0, 2), (4, 1), (1, 5), (3, 1), (0, 3)])
@@ -152,6 +187,9 @@ def test_main_writes_three_splits_of_both_domains(tmp_path, monkeypatch, fake_ru
     monkeypatch.chdir(tmp_path)
     tables.write_frame(split.PHOTOS, "photos", rows(60))
     tables.write_frame(split.ANIME, "anime", rows(90, start=500))
+    ids = rows(90, start=500)["id"].to_numpy()
+    kept = {"first_kept": ids[1:2], "second_kept": ids[2:3]}  # both of one post
+    tables.write_file(split.PAIRS, pd.DataFrame(kept | {"verdict": "variant"}))
     gone = {"photos": rows(60)["file"].iloc[0], "anime": rows(90, start=500)["raw_id"].iloc[0]}
     content = {
         "compute": {"workers": 1},
@@ -172,6 +210,7 @@ def test_main_writes_three_splits_of_both_domains(tmp_path, monkeypatch, fake_ru
         assert fake_run.logged[domain]["excluded"] == 1
         assert fake_run.logged[domain]["left_out"] == 0
         assert not any(part.isin([gone[domain]]).any(axis=None) for part in parts)
+    assert fake_run.logged["anime"]["related_pairs"] == 1
     assert len(list(split.SHEETS.glob("*.png"))) == 4
     for domain, size in sizes.items():
         assert (

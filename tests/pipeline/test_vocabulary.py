@@ -12,6 +12,7 @@ from pipeline.vocabulary import (
     UNKNOWN,
     from_celeba,
     from_tags,
+    known_or_measured,
     nearest_colour,
     yaw_bucket,
 )
@@ -31,6 +32,9 @@ from pipeline.vocabulary import (
         ),
         ("1girl open_mouth forehead facing_viewer", {"open_mouth": "yes", "bangs": "no"}
          | {"yaw": "front", "smile": "no", "glasses": "no", "gender": "female"}),
+        ("solo dark-skinned_female", {"skin": "dark", "smile": "no", "glasses": "no"}),
+        ("blue_skin", {"skin": "coloured"}),
+        ("pale_skin tan", {}),
         ("1girl 1boy", {"smile": "no", "glasses": "no"}),
         ("blonde_hair blue_hair pink_hair open_mouth closed_mouth", {}),
         ("", {}),
@@ -44,9 +48,10 @@ def test_attributes_from_celeba_labels() -> None:
     labels = dict.fromkeys(CELEBA_ATTRIBUTES, False) | {"Blond_Hair": True, "Eyeglasses": True}
     labels["Mouth_Slightly_Open"] = True
     assert from_celeba(labels) == {
-        **{"hair": "blonde", "eyes": UNKNOWN, "smile": "no", "open_mouth": "yes"},
+        **{"hair": "blonde", "eyes": UNKNOWN, "skin": UNKNOWN, "smile": "no", "open_mouth": "yes"},
         **{"glasses": "yes", "bangs": "no", "gender": "female", "yaw": UNKNOWN},
     }
+    assert from_celeba(labels | {"Pale_Skin": True})["skin"] == "pale"
     both = from_celeba(labels | {"Black_Hair": True, "Male": True, "Bangs": True})
     assert both["hair"] == UNKNOWN and both["gender"] == "male" and both["bangs"] == "yes"
 
@@ -67,6 +72,23 @@ def test_the_table_names_real_labels_and_no_tag_twice() -> None:
 )
 def test_plain_hair_colours_get_their_names(rgb: tuple[int, int, int], name: str) -> None:
     assert nearest_colour("hair", np.array(rgb)) == name
+
+
+@pytest.mark.parametrize(
+    ("rgb", "name"),
+    [((252, 250, 255), "pale"), ((255, 228, 208), "light"), ((170, 160, 150), "light")]
+    + [((222, 164, 128), "tan"), ((160, 110, 85), "dark"), ((95, 65, 45), "dark")],
+)
+def test_skin_is_named_and_shade_does_not_make_it_dark(rgb, name: str) -> None:
+    assert nearest_colour("skin", np.array(rgb)) == name
+
+
+def test_what_no_tag_tells_is_measured() -> None:
+    known = from_tags("1girl dark_skin")
+    told = known_or_measured(known, {"hair_measured": "red", "skin_measured": "light"})
+    assert (told["hair"], told["hair_from"], told["hair_measured"]) == ("red", "measured", "red")
+    assert (told["skin"], told["skin_from"], told["skin_measured"]) == ("dark", "tag", "light")
+    assert told["eyes"] == UNKNOWN
 
 
 @pytest.mark.parametrize(("degrees", "bucket"), [(0, "front"), (15, "front"), (30, "turned")]
