@@ -6,15 +6,13 @@ and looked at smaller still where nothing was found: a close-up is too large for
 
 from __future__ import annotations
 
-import ctypes
-import threading
 from dataclasses import dataclass
 
 import animeface
 import cv2
 import numpy as np
-from PIL import Image
 
+from pipeline import animeface_process
 from pipeline.demo.anime import draw_page, page_size
 from pipeline.demo.attributes import sample_faces
 from pipeline.errors import StageError
@@ -22,10 +20,6 @@ from pipeline.errors import StageError
 MIN_LOOK = 96  # pixels: a smaller picture than this holds no face it could find
 GREY = (128, 128, 128)
 IRIS = 0.12  # radius that holds little but the iris, as a fraction of the eyes' distance
-# animeface clusters a face's colours from random starts that it seeds by the clock; seeded by us,
-# the same picture always gets the same colours.
-_LIBRARY = ctypes.CDLL(animeface._nvxs.__file__)
-_SEEDED = threading.Lock()  # its random state is the process's: threads take turns
 
 
 @dataclass(frozen=True)
@@ -91,10 +85,7 @@ def _look(rgb: np.ndarray, scale: float, pad: float) -> list[Detection]:
         small, border, border, border, border, cv2.BORDER_CONSTANT, value=GREY
     )
     scales = np.array(size) / rgb.shape[1::-1]
-    with _SEEDED:
-        _LIBRARY.nv_srand(0)
-        found = animeface.detect(Image.fromarray(small))
-    faces = [_detection(face, border, scales, rgb) for face in found]
+    faces = [_detection(face, border, scales, rgb) for face in animeface_process.look(small)]
     return [face for face in faces if face.eye_distance > 0]
 
 

@@ -21,8 +21,9 @@ import pyarrow.parquet as pq
 
 from pipeline import images, parallel, params, sheets, stage, tables, tracking
 from pipeline.align import align_face
+from pipeline.animeface_process import EndlessError
 from pipeline.detect import check_detector
-from pipeline.detectors import check_settings, find
+from pipeline.detectors import Found, check_settings, find
 from pipeline.errors import StageError
 from pipeline.measures import GATES, attributes, colours, failed_gate, places, sharpness
 from pipeline.params import Align, Exclude, Faces
@@ -122,18 +123,23 @@ def _find_in_chunk(
     for row in batch[~excluded].sort_values("id", kind="stable").to_dict("records"):
         try:
             rgb = images.read_rgb(row["image"]["bytes"])
-        except StageError as error:
+            seen = find(rgb, row, settings)
+        except (images.UnreadableError, EndlessError) as error:
             found.counts["unreadable"] += 1
             found.unreadable.append({"id": row["id"], "url": row["url"], "reason": str(error)})
             continue
-        _find_in_picture(rgb, row, settings, align, found)
+        _gate(seen, rgb, row, settings, align, found)
     return found
 
 
-def _find_in_picture(
-    rgb: np.ndarray, row: Mapping[Any, Any], settings: Faces, align: Align, found: _Findings
+def _gate(
+    seen: Found,
+    rgb: np.ndarray,
+    row: Mapping[Any, Any],
+    settings: Faces,
+    align: Align,
+    found: _Findings,
 ) -> None:
-    seen = find(rgb, row, settings)
     page_faces = len(seen.faces) + len(seen.no_eyes)
     found.counts["with_faces" if page_faces else "no_face"] += 1
     found.counts["detected"] += page_faces

@@ -14,23 +14,28 @@ from pipeline.errors import StageError
 MAX_PIXELS = 100_000_000  # a 109 KB PNG can unpack to 900 million pixels
 
 
+class UnreadableError(StageError):
+    """A file that no picture can be read from; says why."""
+
+
 def read_rgb(data: bytes) -> np.ndarray:
     """RGB uint8 [H, W, 3] of an image file's bytes.
 
     Unlike OpenCV, Pillow tells the size before it decodes and refuses a file that is cut short.
-    EXIF rotation is applied and transparency is laid on white. Raises StageError with the reason.
+    EXIF rotation is applied and transparency is laid on white. Raises UnreadableError with the
+    reason.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # odd EXIF, palettes with transparency
             with Image.open(io.BytesIO(data)) as image:
                 if image.width * image.height > MAX_PIXELS:
-                    raise StageError(f"{image.width}×{image.height} pixels are too many")
+                    raise UnreadableError(f"{image.width}×{image.height} pixels are too many")
                 return np.asarray(_flatten(ImageOps.exif_transpose(image)))
     except UnidentifiedImageError:  # its message names a memory address: other bytes each run
-        raise StageError("no image of a known format") from None
+        raise UnreadableError("no image of a known format") from None
     except (OSError, ValueError, SyntaxError, IndexError, Image.DecompressionBombError) as error:
-        raise StageError(" ".join(str(error).split()) or type(error).__name__) from None
+        raise UnreadableError(" ".join(str(error).split()) or type(error).__name__) from None
 
 
 def pixel_id(rgb: np.ndarray) -> str:

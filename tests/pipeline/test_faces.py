@@ -233,7 +233,7 @@ def test_tight_crop_needs_the_grey_border() -> None:
 
 def test_blind_detector_is_told_before_any_work(monkeypatch: pytest.MonkeyPatch) -> None:
     detect.check_detector(640)
-    monkeypatch.setattr(detect.animeface, "detect", lambda image: [])
+    monkeypatch.setattr(detect.animeface_process, "look", lambda rgb: [])
     with pytest.raises(StageError, match="pillow<12"):
         detect.check_detector(640)
 
