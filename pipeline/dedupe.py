@@ -25,7 +25,7 @@ from pipeline.paths import ANIME as OUT
 from pipeline.paths import DROPPED, FACES
 from pipeline.registration import Likeness, compare, shrink
 from pipeline.verdicts import ALL, COPIES, JUDGED_SAME, VARIANT, decide, keepers
-from pipeline.vocabulary import ATTRIBUTES, UNKNOWN, from_tags, known_or_measured
+from pipeline.vocabulary import ATTRIBUTES, COLOURS, UNKNOWN, from_tags, known_or_measured
 
 SHEETS = stage.SHEETS / "dedupe"
 METRICS = stage.METRICS / "dedupe.json"
@@ -137,7 +137,7 @@ def _merge(faces: pd.DataFrame, kept: pd.DataFrame, variant: pd.Series) -> pd.Da
         copies = group[~group.index.isin(variants)]
         alone = copies.loc[copies["page_faces"] == 1, "tags"]
         known = from_tags(_union(alone)) if len(alone) else dict.fromkeys(ATTRIBUTES, UNKNOWN)
-        measured = {name: row[name] for name in ("hair_measured", "eyes_measured")}
+        measured = {f"{part}_measured": row[f"{part}_measured"] for part in COLOURS}
         rows.append(
             dict(row)
             | known_or_measured(known, measured)

@@ -178,6 +178,7 @@ def test_the_largest_then_sharpest_copy_is_kept_with_all_tags() -> None:
     assert kept["tags"] == "1girl 2girls blue_hair red_hair smile solo"
     # The page with two people does not say whose the red hair is.
     assert (kept["hair"], kept["hair_from"], kept["smile"]) == ("blue", "tag", "yes")
+    assert (kept["skin"], kept["skin_from"]) == ("light", "measured")
     assert (kept["eyes"], kept["eyes_from"]) == ("blue", "measured")
     assert set(result.dropped["url"]) == {"http://a/0/small", "http://a/0/crowd"}
     assert result.dropped["kept_id"].eq(kept["id"]).all() and result.dropped["bits"].le(80).all()
