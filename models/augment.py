@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.variants import Variant
+from models.variants import DIFF_AUGMENTS, Variant
 
 
 def to_float(images: Tensor) -> Tensor:
@@ -42,3 +44,56 @@ def augment(images: Tensor, flip: bool = True, shift: float = 0.0, zoom: float =
 def augment_for(variant: Variant, images: Tensor) -> Tensor:
     """uint8 batch → float batch with the augmentation that the variant asks for."""
     return augment(to_float(images), variant.flip, variant.shift, variant.zoom)
+
+
+def diff_augment(images: Tensor, kinds: Sequence[str]) -> Tensor:
+    """What a discriminator sees of real and translated images alike: differentiable augmentation.
+
+    Zhao et al., DiffAugment (2020): where data is scarce, a discriminator cannot learn by heart
+    what it never sees twice, and generators do not take over what both sides are changed by.
+
+    Args:
+        images: float [N, 3, S, S] in [-1, 1].
+        kinds: of `variants.DIFF_AUGMENTS`, in that order; random numbers come from torch's RNG.
+    """
+    for kind in kinds:
+        images = _DIFF_AUGMENTS[kind](images)
+    return images
+
+
+def _colour(images: Tensor) -> Tensor:
+    """Brightness ± 0.5, saturation × 0…2, contrast × 0.5…1.5, each image its own."""
+    brightness, saturation, contrast = torch.rand(3, len(images), 1, 1, 1, device=images.device)
+    images = images + (brightness - 0.5)
+    grey = images.mean(1, keepdim=True)
+    images = grey + 2 * saturation * (images - grey)
+    middle = images.mean((1, 2, 3), keepdim=True)
+    return middle + (0.5 + contrast) * (images - middle)
+
+
+def _translation(images: Tensor) -> Tensor:
+    """Moved by whole pixels, up to an eighth of the side either way; zeros come in."""
+    n, _, height, width = images.shape
+    reach = round(height / 8)
+    move = torch.randint(-reach, reach + 1, (2, n, 1), device=images.device)
+    rows = torch.arange(height, device=images.device) + move[0] + reach
+    columns = torch.arange(width, device=images.device) + move[1] + reach
+    padded = F.pad(images, [reach] * 4)
+    batch = torch.arange(n, device=images.device)[:, None, None]
+    moved = padded.permute(0, 2, 3, 1)[batch, rows[:, :, None], columns[:, None, :]]
+    return moved.permute(0, 3, 1, 2)
+
+
+def _cutout(images: Tensor) -> Tensor:
+    """A square of half the side is zeroed, anywhere its centre may be."""
+    n, _, height, width = images.shape
+    centre = torch.rand(2, n, 1, device=images.device)
+    ys = torch.arange(height, device=images.device) - (centre[0] * height).floor()
+    xs = torch.arange(width, device=images.device) - (centre[1] * width).floor()
+    inside_y = (ys >= -(height // 4)) & (ys < height // 4)
+    inside_x = (xs >= -(width // 4)) & (xs < width // 4)
+    return images * ~(inside_y[:, None, :, None] & inside_x[:, None, None, :])
+
+
+_DIFF_AUGMENTS = {"colour": _colour, "translation": _translation, "cutout": _cutout}
+assert tuple(_DIFF_AUGMENTS) == DIFF_AUGMENTS

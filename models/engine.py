@@ -17,11 +17,20 @@ from models.data import Domain
 from models.device import autocast, pick_device, pick_precision
 from models.domains import DOMAINS
 from models.ema import EMA
+from models.errors import ModelError
 from models.meter import Meter
 from models.networks import TrainingNetworks
-from models.objective import Step, discriminator_terms, generator_terms, weighted_sum
+from models.objective import (
+    Step,
+    discriminator_terms,
+    generator_terms,
+    penalty_terms,
+    weighted_sum,
+)
+from models.penalties import clip_weights
 from models.pool import ImagePool
 from models.progress import Progress
+from models.recognizer_net import Recognizer
 from models.sampling import Order, reseed
 from models.settings import TrainSettings, check, due, learning_rate, training_key
 from models.sheets import sample_sheet
@@ -71,13 +80,15 @@ def train(
     held_out: tuple[Domain, Domain],
     state_dir: Path | str | None = None,
     callback: Callback | None = None,
+    recognizer: Recognizer | None = None,
 ) -> TrainResult:
     """Train `variant` until it has seen `budget_images` pairs.
 
     `held_out` (photos, anime) is only drawn on sample sheets. With `state_dir` the run saves its
     state every `state_every` images and continues from it when called again with the same
     arguments; on CPU with as many threads the weights are then those of an uninterrupted run,
-    bit for bit. The caller deletes the state (`models.state.clear_state`) once the weights are
+    bit for bit. `recognizer` is what the losses `perceptual` and `teacher` ask; it is not changed.
+    The caller deletes the state (`models.state.clear_state`) once the weights are
     safe. Raises ModelError on unusable settings or data, and when a loss is no longer finite.
     """
     if settings.threads:
@@ -85,7 +96,8 @@ def train(
     device = pick_device(settings.device)
     precision = pick_precision(settings.precision, device)
     check(settings, photos, anime)
-    key = training_key(variant, settings, photos, anime)
+    recognizer = judge_of(variant, recognizer, device)
+    key = training_key(variant, settings, photos, anime, recognizer)
     batch, budget = settings.batch_size, settings.budget_images
     callback = callback or Silent()
     sheet_inputs = [domain.images[: settings.sample_count] for domain in held_out]
@@ -95,7 +107,8 @@ def train(
     orders = {d: Order(len(resident[d]), settings.seed, i) for i, d in enumerate(DOMAINS)}
 
     torch.manual_seed(settings.seed)
-    networks = TrainingNetworks(variant, settings.image_size)
+    features = recognizer.feature_count if recognizer else 0
+    networks = TrainingNetworks(variant, settings.image_size, features)
     networks.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     ema = EMA(networks.translator, settings.ema_half_life)
     translator = Translator(ema.network, variant, settings.image_size)
@@ -124,23 +137,30 @@ def train(
                 rows = orders[d].rows(seen, batch).to(device, non_blocking=True)
                 images = augment_for(variant, resident[d][rows])
                 real[d] = images.contiguous(memory_format=torch.channels_last)
-            step = Step(networks, real, variant, progress=seen / budget)
+            step = Step(networks, real, variant, seen / budget, recognizer)
+            terms: dict[str, Tensor] = {}
 
             # `inputs=` computes gradients for these weights alone, so the discriminators are
             # frozen without touching requires_grad (pytorch#139476).
-            with autocast(device, precision):
-                terms = generator_terms(step)
-            loss = weighted_sum(terms, variant)
-            update(optimizers["generator"], loss, generator_weights, lr)
+            if (seen // batch + 1) % variant.discriminator_steps == 0:
+                with autocast(device, precision):
+                    terms |= generator_terms(step)
+                loss = weighted_sum(terms, variant, step.progress)
+                update(optimizers["generator"], loss, generator_weights, lr)
 
             if discriminator_weights:
-                fakes = {d: pools[d].query(step.fake(d).detach()) for d in DOMAINS}
+                with torch.no_grad(), autocast(device, precision):
+                    fakes = {d: pools[d].query(step.fake(d).detach()) for d in DOMAINS}
                 with autocast(device, precision):
                     judged = discriminator_terms(step, fakes)
-                loss = torch.stack(list(judged.values())).sum()
+                slopes = penalty_terms(step, fakes)
+                weighted = [variant.penalty_weight * value for value in slopes.values()]
+                loss = torch.stack([*judged.values(), *weighted]).sum()
                 rate = lr * variant.discriminator_rate
                 update(optimizers["discriminator"], loss, discriminator_weights, rate)
-                terms |= judged
+                if variant.weight_clip:
+                    clip_weights(discriminator_weights, variant.weight_clip)
+                terms |= judged | slopes
 
             seen += batch
             ema.update(networks.translator, seen, batch)
@@ -162,6 +182,23 @@ def train(
 
     frame = pd.DataFrame(history)
     return TrainResult(translator, frame, seen, time.monotonic() - started, resumed_from, key)
+
+
+def judge_of(
+    variant: Variant, recognizer: Recognizer | None, device: torch.device
+) -> Recognizer | None:
+    """The recognizer that the variant's losses ask, frozen; None where they ask none.
+
+    Raises ModelError where they ask one and there is none.
+    """
+    if not variant.asks_recognizer:
+        return None
+    if recognizer is None:
+        raise ModelError(
+            f"variant {variant.name} weighs a loss that asks a recognizer: train one first "
+            "(dvc repro recognizer), or set perceptual and teacher to 0"
+        )
+    return recognizer.to(device).eval().requires_grad_(False)
 
 
 def adam(weights: list[torch.nn.Parameter]) -> torch.optim.Adam:

@@ -6,28 +6,11 @@ Images are float [N, 3, H, W] in [-1, 1]; scores and logits have any shape; code
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-
-
-def lsgan_generator(fake_scores: Tensor) -> Tensor:
-    """L_G = ½ E[(D(G(x)) − 1)²]: the generator wants its images scored as real.
-
-    Mao et al., Least Squares GAN (2017), eq. 9 with a=0, b=c=1.
-
-    `fake_scores`: any shape, unbounded.
-    """
-    return 0.5 * (fake_scores - 1).square().mean()
-
-
-def lsgan_discriminator(real_scores: Tensor, fake_scores: Tensor) -> Tensor:
-    """L_D = ½ E[(D(y) − 1)²] + ½ E[D(G(x))²].
-
-    Mao et al., Least Squares GAN (2017), eq. 9 with a=0, b=c=1. Shapes are free and may differ.
-    """
-    return 0.5 * (real_scores - 1).square().mean() + 0.5 * fake_scores.square().mean()
 
 
 def cycle(returned: Tensor, real: Tensor) -> Tensor:
@@ -79,6 +62,15 @@ def domain_adversarial(photo_logits: Tensor, anime_logits: Tensor) -> Tensor:
     return 0.5 * (photos + anime)
 
 
+def domain_least_squares(photo_scores: Tensor, anime_scores: Tensor) -> Tensor:
+    """L_dann = ½ E[D(e₁(x₁))²] + ½ E[(D(e₂(x₂)) − 1)²]: `domain_adversarial` by least squares.
+
+    D is to *minimise* it, for it is D's error in telling the domains apart. So the encoders have to
+    raise it, and do, since the scores come through `reverse_gradient`.
+    """
+    return 0.5 * photo_scores.square().mean() + 0.5 * (anime_scores - 1).square().mean()
+
+
 class _ReverseGradient(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: Tensor, scale: float) -> Tensor:
@@ -104,3 +96,30 @@ def reversal_ramp(progress: float) -> float:
     Ganin & Lempitsky (2015), §5.2.2: the classifier's early noise must not steer the encoders.
     """
     return 2 / (1 + math.exp(-10 * progress)) - 1
+
+
+def perceptual(features: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
+    """L_perc = 1/L Σ_l E‖φ̂_l(g(x)) − φ̂_l(x)‖², with φ̂_l of unit length at every position.
+
+    Johnson et al., Perceptual Losses (2016), eq. 2, with the normalisation of Zhang et al., LPIPS
+    (2018), eq. 1, that keeps depths with large activations from drowning the others.
+
+    Args:
+        features, targets: a network's activations [N, C_l, h_l, w_l] at L depths, of the
+            translation and of its source.
+    """
+    pairs = zip(features, targets, strict=True)
+    parts = [
+        (F.normalize(one, dim=1) - F.normalize(other, dim=1)).square().sum(1).mean()
+        for one, other in pairs
+    ]
+    return torch.stack(parts).mean()
+
+
+def teacher(student: Tensor, wanted: Tensor) -> Tensor:
+    """L_teach = E‖ê(x) − T̂(x)‖₂ with both of unit length; 0…2.
+
+    Royer et al., XGAN (2017), §3.2: the shared code learns what a network trained with labels
+    knows. `student`: codes brought to the teacher's length, `wanted`: its features, [N, D].
+    """
+    return torch.linalg.vector_norm(embedding(student) - embedding(wanted), dim=1).mean()

@@ -15,14 +15,14 @@ class Meter:
 
     def __init__(self) -> None:
         self.sums: dict[str, Tensor] = {}
-        self.steps = 0
+        self.counts: dict[str, int] = {}  # of a term's steps: not every step has every term
 
     def add(self, terms: dict[str, Tensor]) -> None:
         """Add one step's 0-d tensors."""
         for name, value in terms.items():
             value = value.detach()
             self.sums[name] = self.sums[name] + value if name in self.sums else value
-        self.steps += 1
+            self.counts[name] = self.counts.get(name, 0) + 1
 
     def means(self, images: int) -> dict[str, float]:
         """Mean of each term since the last reset.
@@ -30,10 +30,10 @@ class Meter:
         Raises ModelError naming the first term that is not finite: a NaN stays in its sum, so a
         check at log points misses none. `images` is only for the message.
         """
-        if not self.steps:
+        if not self.sums:
             return {}
         values = torch.stack(list(self.sums.values())).tolist()  # a CPU-GPU sync point
-        means = {name: value / self.steps for name, value in zip(self.sums, values, strict=True)}
+        means = {k: v / self.counts[k] for k, v in zip(self.sums, values, strict=True)}
         for name, value in means.items():
             if not math.isfinite(value):
                 raise ModelError(
@@ -44,4 +44,4 @@ class Meter:
 
     def reset(self) -> None:
         """Start the next window."""
-        self.sums, self.steps = {}, 0
+        self.sums, self.counts = {}, {}

@@ -13,6 +13,7 @@ from functools import partial
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
 
 from models.blocks import Norm2d, ResidualBlock, conv_block, init_weights, upsample_block
 from models.domains import DIRECTIONS, DOMAINS
@@ -103,19 +104,22 @@ class PatchDiscriminator(nn.Module):
     pixels, which at 64 px sees the whole face; 2 make one of 34 pixels.
     """
 
-    def __init__(self, channels: int = 64, layers: int = 3) -> None:
+    def __init__(self, channels: int = 64, layers: int = 3, norm: str = "instance") -> None:
         super().__init__()
         widths = [min(channels * 2**i, channels * 8) for i in range(layers + 1)]
+        instance = norm == "instance"  # which removes a bias, and the first layer has none
         body: list[nn.Module] = [nn.Conv2d(3, widths[0], 4, 2, 1), nn.LeakyReLU(0.2, inplace=True)]
         for i in range(1, layers + 1):
             stride = 2 if i < layers else 1
-            body += [
-                nn.Conv2d(widths[i - 1], widths[i], 4, stride, 1, bias=False),
-                Norm2d("instance"),
-                nn.LeakyReLU(0.2, inplace=True),
-            ]
+            body.append(nn.Conv2d(widths[i - 1], widths[i], 4, stride, 1, bias=not instance))
+            body += [Norm2d("instance")] if instance else []
+            body.append(nn.LeakyReLU(0.2, inplace=True))
         self.layers = nn.Sequential(*body, nn.Conv2d(widths[-1], 1, 4, 1, 1))
         self.apply(init_weights)
+        if norm == "spectral":  # largest singular value 1: Miyato et al. (2018)
+            for layer in self.layers:
+                if isinstance(layer, nn.Conv2d):
+                    spectral_norm(layer)
 
     def forward(self, images: Tensor) -> Tensor:
         """Float [N, 3, S, S] in [-1, 1] → unbounded scores [N, 1, s, s], 1 for real."""
@@ -137,21 +141,30 @@ class DomainClassifier(nn.Module):
 
     def forward(self, code: Tensor) -> Tensor:
         """[N, C, h, w] or [N, E] → [N, 1]; above 0 means anime."""
-        return self.layers(code.mean((2, 3)) if code.dim() == 4 else code)
+        return self.layers(code_vector(code))
+
+
+def code_vector(code: Tensor) -> Tensor:
+    """A code as a vector: [N, C, h, w] → the mean over positions [N, C]; [N, E] as it is."""
+    return code.mean((2, 3)) if code.dim() == 4 else code
 
 
 class TrainingNetworks(nn.Module):
     """Everything that training updates: the translator and what judges it.
 
     A judge that no loss of the variant uses does not exist: `discriminators` is empty without
-    `adversarial`, `domain_classifier` is None without `domain_adversarial`.
+    `adversarial`, `domain_classifier` is None without `domain_adversarial`, and so is `student`,
+    which brings a code to the `teacher_features` of a recognizer, without `teacher`.
     """
 
-    def __init__(self, variant: Variant, image_size: int) -> None:
+    def __init__(self, variant: Variant, image_size: int, teacher_features: int = 0) -> None:
         super().__init__()
         self.translator = TranslationNetwork(variant, image_size)
         critic = partial(
-            PatchDiscriminator, variant.discriminator_channels, variant.discriminator_layers
+            PatchDiscriminator,
+            variant.discriminator_channels,
+            variant.discriminator_layers,
+            variant.discriminator_norm,
         )
         used = DOMAINS if variant.weight("adversarial") else ()
         if used and image_size < 3 * 2**variant.discriminator_layers:
@@ -160,14 +173,20 @@ class TrainingNetworks(nn.Module):
                 f"{variant.discriminator_layers}: lower it, or raise image_size"
             )
         self.discriminators = nn.ModuleDict({d: critic() for d in used})
+        code_channels = variant.embedding or 4 * variant.channels
         self.domain_classifier = (
-            DomainClassifier(variant.embedding or 4 * variant.channels)
-            if variant.weight("domain_adversarial")
-            else None
+            DomainClassifier(code_channels) if variant.weight("domain_adversarial") else None
+        )
+        self.student = (
+            nn.Linear(code_channels, teacher_features) if variant.weight("teacher") else None
         )
 
     def generator_parameters(self) -> list[nn.Parameter]:
         """What the generator's objective updates. The reversed gradient of the domain classifier
         makes its adversarial game one minimisation, so its weights are here too."""
-        classifier = self.domain_classifier.parameters() if self.domain_classifier else ()
-        return [*self.translator.parameters(), *classifier]
+        return [
+            weight
+            for part in (self.translator, self.domain_classifier, self.student)
+            if part is not None
+            for weight in part.parameters()
+        ]

@@ -7,21 +7,28 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from models import losses
+from models.adversarial import FORMS
+from models.augment import diff_augment
 from models.domains import DOMAINS, other
-from models.networks import TrainingNetworks
+from models.networks import TrainingNetworks, code_vector
+from models.penalties import PENALTIES
+from models.recognizer_net import Recognizer
 from models.variants import LOSSES, Variant
 
+Made = TypeVar("Made")
 
-def _once(make: Callable[[Step, str], Tensor]) -> Callable[[Step, str], Tensor]:
+
+def _once(make: Callable[[Step, str], Made]) -> Callable[[Step, str], Made]:
     """Remember what a method made for a domain, so that losses share network passes."""
 
     @functools.wraps(make)
-    def cached(self: Step, domain: str) -> Tensor:
+    def cached(self: Step, domain: str) -> Made:
         key = (make.__name__, domain)
         if key not in self._made:
             self._made[key] = make(self, domain)
@@ -35,10 +42,16 @@ class Step:
     float32, whatever precision the networks ran in."""
 
     def __init__(
-        self, networks: TrainingNetworks, real: dict[str, Tensor], variant: Variant, progress: float
+        self,
+        networks: TrainingNetworks,
+        real: dict[str, Tensor],
+        variant: Variant,
+        progress: float,
+        recognizer: Recognizer | None = None,
     ) -> None:
         self.networks, self.real, self.variant, self.progress = networks, real, variant, progress
-        self._made: dict[tuple[str, str], Tensor] = {}
+        self.recognizer = recognizer
+        self._made: dict[tuple[str, str], Any] = {}
 
     def draw(self, code: Tensor, domain: str) -> Tensor:
         """Decode in `domain`."""
@@ -85,9 +98,29 @@ class Step:
         assert classifier is not None
         return classifier(losses.reverse_gradient(self.code(domain), scale)).float()
 
+    def recognized(self, images: Tensor) -> list[Tensor]:
+        """What the recognizer makes of `images`, at its three deeper depths: the first, edges and
+        colours, is what a translation is to change."""
+        assert self.recognizer is not None
+        return [features.float() for features in self.recognizer.depths(images)[1:]]
+
+    @_once
+    def recognized_real(self, domain: str) -> list[Tensor]:
+        """That of the real images of `domain`: what losses compare with, so without gradient."""
+        with torch.no_grad():
+            return self.recognized(self.real[domain])
+
+    @_once
+    def student(self, domain: str) -> Tensor:
+        """Codes of the real images of `domain`, brought to the recognizer's features."""
+        student = self.networks.student
+        assert student is not None
+        return student(code_vector(self.code(domain))).float()
+
     def scores(self, images: Tensor, domain: str) -> Tensor:
-        """Patch scores of `images` by the discriminator of `domain`."""
-        return self.networks.discriminators[domain](images).float()
+        """Patch scores of `images` by the discriminator of `domain`, augmented on the way."""
+        seen = diff_augment(images, self.variant.diff_augment)
+        return self.networks.discriminators[domain](seen).float()
 
 
 def _both(term: Callable[[Step, str], Tensor]) -> Callable[[Step], Tensor]:
@@ -95,8 +128,14 @@ def _both(term: Callable[[Step, str], Tensor]) -> Callable[[Step], Tensor]:
     return lambda step: term(step, DOMAINS[0]) + term(step, DOMAINS[1])
 
 
+DOMAIN_FORMS = {
+    "cross_entropy": losses.domain_adversarial,
+    "least_squares": losses.domain_least_squares,
+}
 TERMS: dict[str, Callable[[Step], Tensor]] = {
-    "adversarial": _both(lambda s, d: losses.lsgan_generator(s.scores(s.fake(d), d))),
+    "adversarial": _both(
+        lambda s, d: FORMS[s.variant.adversarial_form].generator(s.scores(s.fake(d), d))
+    ),
     "cycle": _both(lambda s, d: losses.cycle(s.returned(d), s.real[d])),
     "identity": _both(lambda s, d: losses.identity(s.same(d), s.real[d])),
     "reconstruction": _both(lambda s, d: losses.reconstruction(s.decoded(d), s.real[d])),
@@ -105,8 +144,14 @@ TERMS: dict[str, Callable[[Step], Tensor]] = {
             s.code(d).float(), s.code_of_fake(other(d)).float()
         )
     ),
-    "domain_adversarial": lambda s: losses.domain_adversarial(
+    "domain_adversarial": lambda s: DOMAIN_FORMS[s.variant.domain_form](
         s.domain_logits("photos"), s.domain_logits("anime")
+    ),
+    "perceptual": _both(
+        lambda s, d: losses.perceptual(s.recognized(s.fake(other(d))), s.recognized_real(d))
+    ),
+    "teacher": _both(
+        lambda s, d: losses.teacher(s.student(d), s.recognized_real(d)[-1].mean((2, 3)))
     ),
 }
 assert tuple(TERMS) == LOSSES
@@ -117,16 +162,33 @@ def generator_terms(step: Step) -> dict[str, Tensor]:
     return {name: TERMS[name](step) for name in LOSSES if step.variant.weight(name)}
 
 
-def weighted_sum(terms: dict[str, Tensor], variant: Variant) -> Tensor:
-    """Σ weight · term."""
-    return torch.stack([variant.weight(name) * value for name, value in terms.items()]).sum()
+def weighted_sum(terms: dict[str, Tensor], variant: Variant, progress: float = 0.0) -> Tensor:
+    """Σ weight · term, with the weights at `progress` (0…1) of the budget."""
+    weighted = [variant.weight(name, progress) * value for name, value in terms.items()]
+    return torch.stack(weighted).sum()
 
 
 def discriminator_terms(step: Step, fakes: dict[str, Tensor]) -> dict[str, Tensor]:
     """Each discriminator's loss on the step's real images and the given (detached) `fakes`."""
+    form = FORMS[step.variant.adversarial_form]
     return {
-        f"discriminator_{d}": losses.lsgan_discriminator(
+        f"discriminator_{d}": form.discriminator(
             step.scores(step.real[d], d), step.scores(fakes[d], d)
         )
+        for d in DOMAINS
+    }
+
+
+def penalty_terms(step: Step, fakes: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The unweighted penalty on each discriminator's slope; none where the variant asks for none.
+
+    Call it outside autocast. What it looks at is not augmented: the slope is D's own.
+    """
+    variant = step.variant
+    if variant.penalty == "none" or not variant.penalty_weight:
+        return {}
+    penalty = PENALTIES[variant.penalty]
+    return {
+        f"penalty_{d}": penalty(step.networks.discriminators[d], step.real[d], fakes[d])
         for d in DOMAINS
     }

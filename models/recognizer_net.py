@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
+import torch.nn.functional as F
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from models.augment import to_float
@@ -30,9 +33,34 @@ class Recognizer(nn.Module):
             {name: nn.Linear(widths[-1], len(classes)) for name, classes in self.heads.items()}
         )
 
+    @property
+    def feature_count(self) -> int:
+        """Length of the pooled features: 8·channels."""
+        return 8 * self.channels
+
+    def fingerprint(self) -> str:
+        """64 hex digits that name the weights."""
+        weights = {name: value.cpu().contiguous() for name, value in self.state_dict().items()}
+        return hashlib.sha256(save(weights)).hexdigest()
+
     def pooled(self, images: Tensor) -> Tensor:
         """Float [N, 3, S, S] in [-1, 1] → float32 features [N, 8·channels]."""
         return self.body(images).float().mean((2, 3))
+
+    def depths(self, images: Tensor) -> list[Tensor]:
+        """Float [N, 3, S, S] in [-1, 1] → the features of the four stages.
+
+        Stage l = 0…3 gives [N, channels·2^l, S/2^(l+1), S/2^(l+1)]. Images of another size are
+        brought to this network's, differentiably.
+        """
+        if images.shape[2] != self.image_size:
+            size = [self.image_size] * 2
+            images = F.interpolate(images, size, mode="bilinear", antialias=True)
+        features = []
+        for layer in self.body:
+            images = layer(images)
+            features.append(images)
+        return features[1::2]
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Float [N, 3, S, S] in [-1, 1] → logits [N, classes] of each head."""

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from models.data import Domain, require_images
 from models.device import pick_device, pick_precision
 from models.errors import ModelError
+from models.recognizer_net import Recognizer
 from models.state import run_key
 from models.variants import Variant
 
@@ -44,12 +45,19 @@ def due(every: int, images_seen: int, batch: int, budget: int) -> bool:
     return passed or images_seen >= budget
 
 
-def training_key(variant: Variant, settings: TrainSettings, photos: Domain, anime: Domain) -> str:
+def training_key(
+    variant: Variant,
+    settings: TrainSettings,
+    photos: Domain,
+    anime: Domain,
+    recognizer: Recognizer | None = None,
+) -> str:
     """The run's key: all that decides its weights and history, not where or how often it saves."""
     free = ("device", "threads", "state_every", "sample_every", "sample_count")
     decisive = {k: v for k, v in asdict(settings).items() if k not in free}
     decisive["precision"] = pick_precision(settings.precision, pick_device(settings.device))
-    return run_key(variant.to_dict(), decisive, photos.ids, anime.ids)
+    asked = [recognizer.fingerprint()] if variant.asks_recognizer and recognizer else []
+    return run_key(variant.to_dict(), decisive, photos.ids, anime.ids, *([asked] if asked else []))
 
 
 def check(settings: TrainSettings, photos: Domain, anime: Domain) -> None:

@@ -102,7 +102,7 @@ def capture(
         "ema": ema.network.state_dict(),
         "optimizers": {name: o.state_dict() for name, o in optimizers.items()},
         "pools": {d: pool.state_dict() for d, pool in pools.items()},
-        "meter": {"sums": meter.sums, "steps": meter.steps},
+        "meter": {"sums": meter.sums, "counts": meter.counts},
     }
 
 
@@ -121,4 +121,4 @@ def restore(
         optimizer.load_state_dict(state["optimizers"][name])
     for d, pool in pools.items():
         pool.load_state_dict(state["pools"][d])
-    meter.sums, meter.steps = state["meter"]["sums"], state["meter"]["steps"]
+    meter.sums, meter.counts = state["meter"]["sums"], state["meter"]["counts"]

@@ -6,6 +6,7 @@ import argparse
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 from torchvision.transforms.v2.functional import to_pil_image
@@ -14,8 +15,11 @@ from models.checkpoint import save_translator
 from models.data import Domain, load_domain
 from models.engine import TrainSettings, train
 from models.errors import ModelError
+from models.files import read_json
+from models.recognizer import load_recognizer
+from models.recognizer_net import Recognizer
 from models.state import clear_state
-from models.variants import BUILT_IN, refuse_unknown, variant_from_dict
+from models.variants import BUILT_IN, Variant, refuse_unknown, variant_from_dict
 
 CALIBRATION_STEPS = 12  # timed before a run that is given in minutes
 
@@ -41,7 +45,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument
     add("--data", type=Path, required=True, help="folder with train/ and val/ of *.parquet shards")
     add("--out", type=Path, required=True, help="folder for weights, losses.csv and samples")
-    add("--variant", default="cyclegan", help=f"one of {', '.join(BUILT_IN)}")
+    add("--variant", default="cyclegan", help=f"{', '.join(BUILT_IN)}, or a JSON file of keys")
+    add("--recognizer", type=Path, help="folder of a trained one, for losses that ask it")
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--images", type=int, help="budget in image pairs")
     length.add_argument("--minutes", type=float, help="budget in minutes, measured at the start")
@@ -58,9 +63,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def run(args: argparse.Namespace) -> None:
     """Train as the command line says; raises ModelError for what the user can put right."""
-    refuse_unknown("name", [args.variant], BUILT_IN)
     sizes = {k: getattr(args, k) for k in ("channels", "blocks") if getattr(args, k) is not None}
-    variant = variant_from_dict({**BUILT_IN[args.variant].to_dict(), **sizes})
+    variant = variant_from_dict({**variant_keys(args.variant), **sizes})
+    recognizer = load_recognizer(args.recognizer, args.device) if args.recognizer else None
     settings = TrainSettings(
         batch_size=args.batch, image_size=args.image_size, lr=args.lr, seed=args.seed,
         precision=args.precision, device=args.device,
@@ -74,13 +79,14 @@ def run(args: argparse.Namespace) -> None:
     if args.images:
         settings = replace(settings, budget_images=args.images)
     elif args.minutes:
-        budget = measured_budget(variant, settings, photos, anime, args.minutes)
+        budget = measured_budget(variant, settings, photos, anime, args.minutes, recognizer)
         print(f"{args.minutes:g} minutes are {budget:,} images here; to repeat: --images {budget}")
         settings = replace(settings, budget_images=budget)
 
     state_dir = args.out / "state"
     held = (held_out[0], held_out[1])
-    result = train(variant, settings, photos, anime, held, state_dir, SamplePNGs(args.out))
+    shown = SamplePNGs(args.out)
+    result = train(variant, settings, photos, anime, held, state_dir, shown, recognizer)
     save_translator(args.out, result.translator, result.key, result.images_seen)
     result.history.to_csv(args.out / "losses.csv", index=False)
     clear_state(state_dir, result.key)
@@ -88,12 +94,29 @@ def run(args: argparse.Namespace) -> None:
     print(f"{result.images_seen:,} images, {rate:.1f} pairs/s: {args.out}")
 
 
+def variant_keys(name: str) -> dict[str, Any]:
+    """Keys of a built-in variant, or of the JSON file `name`, which is then named as the file."""
+    path = Path(name)
+    if path.suffix == ".json":
+        if not path.is_file():
+            raise ModelError(f"{path} is not there: name a built-in variant or a JSON file of keys")
+        return {"name": path.stem, **read_json(path)}
+    refuse_unknown("name", [name], BUILT_IN)
+    return BUILT_IN[name].to_dict()
+
+
 def measured_budget(
-    variant, settings: TrainSettings, photos: Domain, anime: Domain, minutes: float
-):
+    variant: Variant,
+    settings: TrainSettings,
+    photos: Domain,
+    anime: Domain,
+    minutes: float,
+    recognizer: Recognizer | None = None,
+) -> int:
     """How many image pairs fit in `minutes` here: a short trial run, timed."""
     trial = replace(settings, budget_images=settings.batch_size * CALIBRATION_STEPS, sample_count=1)
-    seconds = train(variant, trial, photos, anime, (photos.take([0]), anime.take([0]))).seconds
+    held_out = photos.take([0]), anime.take([0])
+    seconds = train(variant, trial, photos, anime, held_out, recognizer=recognizer).seconds
     return max(settings.batch_size, int(minutes * 60 * trial.budget_images / seconds))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
@@ -18,8 +18,20 @@ LOSSES = (
     "reconstruction",
     "semantic_consistency",
     "domain_adversarial",
+    "perceptual",
+    "teacher",
 )
-ARCHITECTURES = ("cyclegan", "xgan")
+JUDGED = ("perceptual", "teacher")  # losses that ask a trained recognizer
+CHOICES = {  # the values of every key that is a word
+    "architecture": ("cyclegan", "xgan"),
+    "upsampling": ("transposed", "nearest"),
+    "norm": ("instance", "layer"),
+    "discriminator_norm": ("instance", "spectral", "none"),
+    "adversarial_form": ("lsgan", "non_saturating", "hinge", "wasserstein"),
+    "penalty": ("none", "r1", "zero_centred", "gradient_penalty"),
+    "domain_form": ("cross_entropy", "least_squares"),
+}
+DIFF_AUGMENTS = ("colour", "translation", "cutout")
 
 
 @dataclass(frozen=True)
@@ -39,9 +51,19 @@ class Variant:
     # Learning rate of the discriminators as a multiple of the generators' (two time scales: Heusel
     # et al., 2017). Below 1 a short run paints shapes before it paints noise.
     discriminator_rate: float = 1.0
+    discriminator_norm: str = "instance"  # or "spectral" (Miyato et al., 2018), or "none"
+    discriminator_steps: int = 1  # to one of the generators (5 for a Wasserstein critic)
+    diff_augment: Sequence[str] = ()  # what discriminators see: "colour", "translation", "cutout"
+    adversarial_form: str = "lsgan"  # see models/adversarial.py
+    penalty: str = "none"  # on the discriminators' slopes, see models/penalties.py
+    penalty_weight: float = 10.0
+    weight_clip: float = 0.0  # largest weight of a discriminator; 0: any (0.01 in the first WGAN)
+    domain_form: str = "cross_entropy"  # or "least_squares": of the domain_adversarial loss
     losses: Mapping[str, float] = field(
         default_factory=lambda: {"adversarial": 1.0, "cycle": 10.0, "identity": 5.0}
     )
+    # Weights that losses fade to, linearly, by the end of the budget; others stay what they are.
+    final_losses: Mapping[str, float] = field(default_factory=dict)
     # Augmentation of real images, on the device.
     flip: bool = True
     shift: float = 0.0  # largest shift, as a fraction of the side
@@ -55,13 +77,20 @@ class Variant:
         """Whether both domains use the same deep layers."""
         return self.architecture == "xgan"
 
-    def weight(self, loss: str) -> float:
-        """The weight of a loss; 0 where the variant does not name it."""
-        return self.losses.get(loss, 0.0)
+    @property
+    def asks_recognizer(self) -> bool:
+        """Whether a loss needs a trained recognizer."""
+        return any(self.weight(loss) for loss in JUDGED)
+
+    def weight(self, loss: str, progress: float = 0.0) -> float:
+        """The weight of a loss at `progress` (0…1) of the budget; 0 where it is not named."""
+        start = self.losses.get(loss, 0.0)
+        return start + progress * (self.final_losses.get(loss, start) - start)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data that `variant_from_dict` reads back."""
-        return {**asdict(self), "losses": dict(self.losses)}
+        plain = {key: dict(getattr(self, key)) for key in ("losses", "final_losses")}
+        return {**asdict(self), **plain, "diff_augment": list(self.diff_augment)}
 
 
 # Without the identity loss a short run may settle on dark faces with light hair: nothing else in
@@ -93,7 +122,12 @@ def variant_from_dict(data: Mapping[str, Any], name: str | None = None) -> Varia
         raise ModelError("a variant needs a name: add `name:`")
     variant = replace(Variant(str(data["name"])), **data)
     _check(variant)
-    return replace(variant, losses={k: float(v) for k, v in variant.losses.items()})
+    return replace(
+        variant,
+        losses={k: float(v) for k, v in variant.losses.items()},
+        final_losses={k: float(v) for k, v in variant.final_losses.items()},
+        diff_augment=tuple(variant.diff_augment),
+    )
 
 
 def refuse_unknown(what: str, names: Iterable[str], valid: Iterable[str]) -> None:
@@ -110,24 +144,41 @@ def refuse_unknown(what: str, names: Iterable[str], valid: Iterable[str]) -> Non
 
 def _check(variant: Variant) -> None:
     """Raise ModelError where a value has the wrong type or lies out of range."""
-    refuse_unknown("architecture", [variant.architecture], ARCHITECTURES)
-    refuse_unknown("upsampling", [variant.upsampling], ["transposed", "nearest"])
-    refuse_unknown("norm", [variant.norm], ["instance", "layer"])
-    if not isinstance(variant.losses, Mapping):
-        raise ModelError(f"variant {variant.name}: `losses` must map names to weights")
-    refuse_unknown("loss", variant.losses, LOSSES)
+    for key, words in CHOICES.items():
+        refuse_unknown(key, [getattr(variant, key)], words)
+    for key in ("losses", "final_losses"):
+        if not isinstance(getattr(variant, key), Mapping):
+            raise ModelError(f"variant {variant.name}: `{key}` must map names to weights")
+        for loss, weight in getattr(variant, key).items():
+            refuse_unknown("loss", [loss], LOSSES)
+            _number(variant, f"{key}.{loss}", weight, 0)
+    if isinstance(variant.diff_augment, str) or not isinstance(variant.diff_augment, Sequence):
+        raise ModelError(f"variant {variant.name}: `diff_augment` must be a list")
+    refuse_unknown("diff_augment", variant.diff_augment, DIFF_AUGMENTS)
     for key in ("channels", "discriminator_channels", "discriminator_layers"):
         _number(variant, key, getattr(variant, key), 1, whole=True)
+    _number(variant, "discriminator_steps", variant.discriminator_steps, 1, whole=True)
     for key in ("blocks", "embedding"):
         _number(variant, key, getattr(variant, key), 0, whole=True)
-    for key in ("discriminator_rate", "shift", "zoom", "return_noise"):
+    rates = ("discriminator_rate", "penalty_weight", "weight_clip", "shift", "zoom", "return_noise")
+    for key in rates:
         _number(variant, key, getattr(variant, key), 0)
     for key in ("flip", "residual"):
         if not isinstance(getattr(variant, key), bool):
             raise ModelError(f"variant {variant.name}: `{key}` must be true or false")
-    for loss, weight in variant.losses.items():
-        _number(variant, f"losses.{loss}", weight, 0)
-    on_codes = variant.weight("semantic_consistency") or variant.weight("domain_adversarial")
+    late = [loss for loss in variant.final_losses if not variant.weight(loss)]
+    if late:
+        raise ModelError(
+            f"variant {variant.name}: `final_losses` fades {late[0]}, which `losses` does not weigh"
+        )
+    if variant.adversarial_form == "wasserstein" and not (
+        variant.weight_clip or variant.penalty != "none"
+    ):
+        raise ModelError(
+            f"variant {variant.name}: a wasserstein critic needs a bounded slope: "
+            "set `penalty: gradient_penalty`, or `weight_clip: 0.01`"
+        )
+    on_codes = any(map(variant.weight, ("semantic_consistency", "domain_adversarial", "teacher")))
     if variant.residual and (variant.shared or variant.embedding or on_codes):
         raise ModelError(
             f"variant {variant.name}: `residual` puts the image into the code, so it needs "

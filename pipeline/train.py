@@ -16,12 +16,15 @@ from torchvision.transforms.v2.functional import to_pil_image
 from models.checkpoint import save_translator
 from models.data import Domain, load_domain
 from models.engine import TrainResult, train
+from models.recognizer import load_recognizer
 from models.settings import TrainSettings, training_key
 from models.state import clear_state, state_path
 from models.variants import Variant, variant_from_dict
 from pipeline import params, stage, tables, tracking
 from pipeline.errors import StageError
 from pipeline.paths import CHECKPOINTS, SPLITS
+
+RECOGNIZER = CHECKPOINTS / "recognizer/training"
 
 
 class Recorder:
@@ -75,8 +78,10 @@ def main(name: str) -> None:
     settings = TrainSettings(**section.model_dump(), device=compute.device, threads=threads)
     photos, anime = load_data(SPLITS, "train", settings.image_size)
     held_out = load_data(SPLITS, "val", settings.image_size)
+    # The one for losses; evaluation asks the other, which nothing was trained to please.
+    recognizer = load_recognizer(RECOGNIZER) if variant.asks_recognizer else None
 
-    key = training_key(variant, settings, photos, anime)
+    key = training_key(variant, settings, photos, anime, recognizer)
     state = stage.cache_dir("train")
     samples = state / f"{key}-samples"
     resumed = state_path(state, key).is_file()
@@ -90,7 +95,7 @@ def main(name: str) -> None:
         resume_key=key if resumed else "",
     ) as run:
         recorder = Recorder(run, samples)
-        result = train(variant, settings, photos, anime, held_out, state, recorder)
+        result = train(variant, settings, photos, anime, held_out, state, recorder, recognizer)
         write_outputs(name, result, samples)
         run.metrics({"images_seen": result.images_seen, "resumed_from": result.resumed_from})
         run.artifact(CHECKPOINTS / name, "checkpoint")

@@ -8,12 +8,14 @@ import pytest
 import torch
 
 from models import losses
+from models.adversarial import FORMS
 from models.checkpoint import untrained_translator
-from models.engine import train
+from models.engine import Silent, train
 from models.errors import ModelError
 from models.networks import TrainingNetworks
+from models.recognizer_net import Recognizer
 from models.settings import training_key
-from models.variants import Variant
+from models.variants import LOSSES, Variant
 from tests.models.helpers import domain, settings, variant
 
 PHOTOS, ANIME = domain("photos"), domain("anime")
@@ -117,7 +119,8 @@ def test_training_starts_from_the_untrained_translator():
 
 def test_generator_step_leaves_discriminators_alone(made, monkeypatch):
     """With the discriminators' own loss switched off, their weights stay as they began."""
-    monkeypatch.setattr(losses, "lsgan_discriminator", lambda real, fake: 0 * real.mean())
+    flat = FORMS["lsgan"]._replace(discriminator=lambda real, fake: 0 * real.mean())
+    monkeypatch.setitem(FORMS, "lsgan", flat)
     train(variant("cyclegan"), settings(budget_images=16), PHOTOS, ANIME, HELD_OUT)
     assert_only_generators_moved(made[0], variant("cyclegan"))
 
@@ -189,3 +192,85 @@ def test_key_changes_with_what_decides_the_weights_and_nothing_else():
         key(photos=PHOTOS.take(range(15))),
     ]
     assert len({key(), *others}) == 7
+
+
+def test_generators_move_once_in_so_many_discriminator_steps(made):
+    spec = variant("cyclegan", discriminator_steps=5, losses={"adversarial": 1})
+    train(spec, settings(budget_images=16), PHOTOS, ANIME, HELD_OUT)  # four steps
+    torch.manual_seed(settings().seed)
+    start = TrainingNetworks(spec, 32).state_dict()
+    moved = {
+        name.split(".")[0] for name, x in made[0].state_dict().items() if x.ne(start[name]).any()
+    }
+    assert moved == {"discriminators"}
+    train(spec, settings(budget_images=20), PHOTOS, ANIME, HELD_OUT)
+    assert any(
+        x.ne(start[name]).any()
+        for name, x in made[2].translator.state_dict(prefix="translator.").items()
+    )
+
+
+def test_wasserstein_critic_learns_to_tell_the_domains_apart():
+    """Its estimate of the distance grows, and the penalty keeps its slope from growing along."""
+    spec = variant(
+        "cyclegan", adversarial_form="wasserstein", penalty="gradient_penalty",
+        discriminator_norm="none", discriminator_steps=5, losses={"adversarial": 1},
+    )  # fmt: skip
+    plan = settings(budget_images=1600, batch_size=8, lr=1e-3, log_every=160)
+    history = train(spec, plan, PHOTOS, ANIME, HELD_OUT).history
+    distance = -history[["discriminator_photos", "discriminator_anime"]].sum(axis=1)
+    assert distance.iloc[-1] > distance.iloc[0] + 0.1
+    assert (history[["penalty_photos", "penalty_anime"]].iloc[-1] < 0.5).all()
+
+
+def test_clipped_weights_stay_within_their_limit(made):
+    spec = variant("cyclegan", adversarial_form="wasserstein", weight_clip=0.01)
+    train(spec, settings(budget_images=16), PHOTOS, ANIME, HELD_OUT)
+    assert all(w.abs().max() <= 0.01 for w in made[0].discriminators.parameters())
+
+
+EVERYTHING = {
+    "adversarial_form": "hinge",
+    "penalty": "r1",
+    "discriminator_norm": "spectral",
+    "discriminator_steps": 2,
+    "diff_augment": ["colour", "translation", "cutout"],
+    "domain_form": "least_squares",
+    "losses": dict.fromkeys(LOSSES, 1.0),
+    "final_losses": {"identity": 0.0},
+}
+
+
+def recognizer() -> Recognizer:
+    torch.manual_seed(3)
+    return Recognizer({"smile": ["no", "yes"]}, 4, 32)
+
+
+def test_a_run_with_every_switch_resumes_to_the_same_weights(tmp_path):
+    spec, judge = variant("xgan", **EVERYTHING), recognizer()
+    data = (PHOTOS, ANIME, HELD_OUT)
+    whole = train(spec, settings(budget_images=32), *data, recognizer=judge)
+
+    class Stop(Silent):
+        def on_log(self, images, metrics):
+            if images >= 12:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(spec, settings(budget_images=32), *data, tmp_path, Stop(), judge)
+    again = train(spec, settings(budget_images=32), *data, tmp_path, recognizer=judge)
+    assert again.resumed_from == 8
+    expected = weights(whole)
+    assert all(torch.equal(value, expected[name]) for name, value in weights(again).items())
+    assert again.history.equals(whole.history)
+
+
+def test_losses_that_ask_a_recognizer_need_one_and_leave_it_as_it_is():
+    spec, judge = variant("xgan", losses={"perceptual": 1, "teacher": 1}), recognizer()
+    with pytest.raises(ModelError, match="dvc repro recognizer"):
+        train(spec, settings(), PHOTOS, ANIME, HELD_OUT)
+    before = judge.fingerprint()
+    train(spec, settings(budget_images=8), PHOTOS, ANIME, HELD_OUT, recognizer=judge)
+    assert judge.fingerprint() == before
+    other = training_key(spec, settings(), PHOTOS, ANIME, Recognizer({"smile": ["a", "b"]}, 4, 32))
+    assert other != training_key(spec, settings(), PHOTOS, ANIME, judge)

@@ -5,9 +5,18 @@ from __future__ import annotations
 import pytest
 import torch
 
-from models import losses
+from models import adversarial, losses
 from models.networks import TrainingNetworks
-from models.objective import TERMS, Step, discriminator_terms, generator_terms, weighted_sum
+from models.objective import (
+    TERMS,
+    Step,
+    discriminator_terms,
+    generator_terms,
+    penalty_terms,
+    weighted_sum,
+)
+from models.penalties import PENALTIES
+from models.recognizer_net import Recognizer
 from models.variants import LOSSES
 from tests.models.helpers import variant
 
@@ -17,7 +26,8 @@ EVERY = dict.fromkeys(LOSSES, 1.0)
 def step_for(spec) -> Step:
     torch.manual_seed(0)
     real = {d: torch.rand(2, 3, 32, 32) * 2 - 1 for d in ("photos", "anime")}
-    return Step(TrainingNetworks(spec, 32), real, spec, progress=0.5)
+    recognizer = Recognizer({"smile": ["no", "yes"]}, 4, 32).eval().requires_grad_(False)
+    return Step(TrainingNetworks(spec, 32, recognizer.feature_count), real, spec, 0.5, recognizer)
 
 
 def count_passes(step: Step, monkeypatch) -> dict[str, int]:
@@ -73,8 +83,8 @@ def test_terms_are_what_their_names_say():
         "cycle": losses.cycle(back(forth(photos)), photos)
         + losses.cycle(forth(back(anime)), anime),
         "identity": losses.identity(forth(anime), anime) + losses.identity(back(photos), photos),
-        "adversarial": losses.lsgan_generator(networks.discriminators["anime"](forth(photos)))
-        + losses.lsgan_generator(networks.discriminators["photos"](back(anime))),
+        "adversarial": adversarial.lsgan_generator(networks.discriminators["anime"](forth(photos)))
+        + adversarial.lsgan_generator(networks.discriminators["photos"](back(anime))),
     }
     for name, value in expected.items():
         torch.testing.assert_close(terms[name], value)
@@ -82,7 +92,7 @@ def test_terms_are_what_their_names_say():
     judged = discriminator_terms(step, fakes)["discriminator_anime"]
     critic = networks.discriminators["anime"]
     torch.testing.assert_close(
-        judged, losses.lsgan_discriminator(critic(anime), critic(fakes["anime"]))
+        judged, adversarial.lsgan_discriminator(critic(anime), critic(fakes["anime"]))
     )
 
 
@@ -96,3 +106,51 @@ def test_return_noise_changes_the_way_back_and_not_the_translation():
     quiet, noisy = (step_for(variant("cyclegan", return_noise=s)) for s in (0.0, 0.1))
     torch.testing.assert_close(quiet.fake("anime"), noisy.fake("anime"))
     assert not torch.allclose(quiet.returned("photos"), noisy.returned("photos"))
+
+
+def test_perceptual_compares_a_translation_with_its_own_source():
+    step = step_for(variant("cyclegan", losses={"perceptual": 1}))
+    look = step.recognizer.depths
+    expected = sum(
+        losses.perceptual(look(step.fake(target))[1:], look(step.real[source])[1:])
+        for source, target in (("photos", "anime"), ("anime", "photos"))
+    )
+    torch.testing.assert_close(generator_terms(step)["perceptual"], expected)
+
+
+def test_teacher_reaches_the_encoder_and_the_student_and_not_the_recognizer():
+    step = step_for(variant("xgan", losses={"teacher": 1}))
+    generator_terms(step)["teacher"].backward()
+    networks = step.networks
+    assert all(weight.grad is not None for weight in networks.student.parameters())
+    encoder = networks.translator.shallow_encoders.parameters()
+    assert all(weight.grad.abs().sum() > 0 for weight in encoder)
+    assert all(weight.grad is None for weight in networks.translator.shallow_decoders.parameters())
+    assert all(weight.grad is None for weight in step.recognizer.parameters())
+
+
+@pytest.mark.parametrize("penalty", ["none", "r1"])
+def test_penalty_is_taken_only_where_asked(penalty, monkeypatch):
+    calls = []
+    monkeypatch.setitem(PENALTIES, "r1", lambda *tensors: calls.append(1) or torch.zeros(()))
+    step = step_for(variant("cyclegan", penalty=penalty))
+    terms = penalty_terms(step, step.real)
+    assert len(calls) == len(terms) == (0 if penalty == "none" else 2)
+
+
+def test_discriminators_see_real_and_translated_images_augmented():
+    step = step_for(variant("cyclegan", diff_augment=["colour", "translation", "cutout"]))
+    plain = step_for(variant("cyclegan"))
+    torch.manual_seed(1)
+    augmented = step.scores(step.real["anime"], "anime")
+    assert not torch.allclose(augmented, plain.scores(plain.real["anime"], "anime"))
+    with torch.no_grad():
+        assert torch.equal(step.fake("anime"), plain.fake("anime"))  # generators see none of it
+
+
+def test_weights_fade_linearly_to_their_final_value():
+    spec = variant("cyclegan", losses={"cycle": 10, "identity": 4}, final_losses={"cycle": 0})
+    assert [spec.weight("cycle", p) for p in (0, 0.25, 1)] == [10, 7.5, 0]
+    assert spec.weight("identity", 1) == 4
+    terms = {"cycle": torch.tensor(1.0), "identity": torch.tensor(1.0)}
+    assert weighted_sum(terms, spec, 0.5).item() == pytest.approx(9)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from models.augment import diff_augment
 from models.ema import EMA
 from models.errors import ModelError
 from models.meter import Meter
@@ -12,6 +13,7 @@ from models.pool import ImagePool
 from models.sampling import Order, reseed
 from models.settings import due, learning_rate
 from models.state import clear_state, load_state, run_key, save_state, state_path
+from models.variants import DIFF_AUGMENTS
 from tests.models.helpers import settings
 
 
@@ -138,3 +140,29 @@ def test_unreadable_state_says_what_to_delete(tmp_path):
         load_state(tmp_path, "k")
     clear_state(tmp_path, "k")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", DIFF_AUGMENTS)
+def test_differentiable_augmentation_changes_images_and_lets_gradients_through(kind):
+    torch.manual_seed(0)
+    images = torch.rand(16, 3, 32, 32, requires_grad=True)
+    changed = diff_augment(images, [kind])
+    assert changed.shape == images.shape and changed.dtype == images.dtype
+    assert not torch.allclose(changed, images)
+    changed.sum().backward()
+    assert images.grad.isfinite().all() and (images.grad.flatten(1).abs().sum(1) > 0).all()
+
+
+def test_translation_moves_whole_pixels_by_an_eighth_at_most():
+    images = torch.zeros(64, 1, 32, 32)
+    images[:, :, 16, 16] = 1
+    places = diff_augment(images, ["translation"]).nonzero()[:, 2:]
+    assert len(places) == 64 and (places - 16).abs().max() == 4
+    assert len(places.unique(dim=0)) > 20  # each image its own way
+
+
+def test_cutout_zeroes_a_quarter_at_most_and_no_augmentation_is_the_identity():
+    images = torch.ones(64, 3, 32, 32)
+    gone = (diff_augment(images, ["cutout"])[:, 0] == 0).flatten(1).sum(1)
+    assert gone.max() <= 16 * 16 and gone.min() >= 8 * 8
+    assert diff_augment(images, ()) is images

@@ -15,6 +15,8 @@ from torchvision.transforms.v2.functional import to_pil_image
 from models import train
 from models.checkpoint import load_translator
 from models.errors import ModelError
+from models.recognizer import save_recognizer
+from models.recognizer_net import Recognizer
 from tests.models.helpers import domain
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -64,6 +66,18 @@ def test_minutes_become_a_budget_in_images(splits, tmp_path, capsys):
 def test_unknown_variant_names_the_nearest(splits, tmp_path):
     with pytest.raises(ModelError, match="did you mean 'cyclegan'"):
         train.run(train.parse(arguments(splits, tmp_path, "--variant", "cyclgan")))
+
+
+def test_a_variant_may_be_a_file_and_ask_a_recognizer(splits, tmp_path):
+    plan = tmp_path / "taught.json"
+    plan.write_text('{"architecture": "xgan", "losses": {"reconstruction": 1, "teacher": 1}}')
+    save_recognizer(tmp_path / "judge", Recognizer({"smile": ["no", "yes"]}, 4, 32))
+    more = ["--variant", str(plan), "--recognizer", str(tmp_path / "judge"), "--images", "8"]
+    train.run(train.parse(arguments(splits, tmp_path / "out", *more)))
+    assert load_translator(tmp_path / "out").variant.name == "taught"
+    assert "teacher" in pd.read_csv(tmp_path / "out/losses.csv")
+    with pytest.raises(ModelError, match="no.json is not there"):
+        train.variant_keys("no.json")
 
 
 def test_user_errors_are_one_line_and_exit_code_1(tmp_path):

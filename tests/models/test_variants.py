@@ -36,6 +36,13 @@ def test_absent_keys_keep_the_published_defaults():
         ({"losses": ["cycle"]}, "`losses` must map names to weights"),
         ({"losses": {"cycle": 0}}, "every loss has weight 0"),
         ({"flip": "yes"}, "`flip` must be true or false"),
+        ({"adversarial_form": "wassertein"}, "did you mean 'wasserstein'"),
+        ({"adversarial_form": "wasserstein"}, "set `penalty: gradient_penalty`"),
+        ({"penalty": "r2"}, "unknown variant penalty 'r2': did you mean 'r1'"),
+        ({"diff_augment": ["color"]}, "did you mean 'colour'"),
+        ({"diff_augment": "colour"}, "`diff_augment` must be a list"),
+        ({"final_losses": {"teacher": 1}}, "fades teacher, which `losses` does not weigh"),
+        ({"discriminator_steps": 0}, "must be a whole number of at least 1"),
     ],
 )
 def test_mistakes_are_named(data, message):
@@ -54,8 +61,8 @@ def test_judges_exist_only_for_losses_that_ask_them():
     silent = variant_from_dict({"channels": 4, "losses": {"cycle": 1}}, name="v")
     networks = TrainingNetworks(silent, 32)
     assert not networks.discriminators
-    assert networks.domain_classifier is None
+    assert networks.domain_classifier is None and networks.student is None
     every = variant_from_dict({"channels": 4, "losses": dict.fromkeys(LOSSES, 1)}, name="v")
-    networks = TrainingNetworks(every, 32)
+    networks = TrainingNetworks(every, 32, teacher_features=8)
     assert set(networks.discriminators) == {"photos", "anime"}
-    assert networks.domain_classifier is not None
+    assert networks.domain_classifier is not None and networks.student.out_features == 8
