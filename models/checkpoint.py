@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import torch
 from torch import Tensor
 
 from models.augment import to_float, to_uint8
+from models.conditioning import label_indices, one_hot
 from models.device import pick_device
 from models.domains import DIRECTIONS, other
 from models.errors import ModelError
@@ -36,44 +39,71 @@ class Translator:
         self.network.to(device)
         return self
 
-    def translate(self, images: Tensor, direction: str, batch_size: int = 64) -> Tensor:
+    def translate(
+        self,
+        images: Tensor,
+        direction: str,
+        labels: pd.DataFrame | None = None,
+        batch_size: int = 64,
+    ) -> Tensor:
         """uint8 [N, 3, S, S] → uint8 [N, 3, S, S] on the CPU; S is `image_size`.
 
-        `direction`: "photos2anime" or "anime2photos". Raises ModelError for another direction,
-        dtype or size.
+        `direction`: "photos2anime" or "anime2photos". `labels`: the images' N rows of strings,
+        which a variant with labels draws by; without, it draws as of faces nothing is known of.
+        Raises ModelError for another direction, dtype or size.
         """
         if direction not in DIRECTIONS:
             raise ModelError(f"unknown direction {direction!r}: use {' or '.join(DIRECTIONS)}")
-        return self._map(images, lambda x: self.network.translate(x, direction), batch_size)
 
-    def reconstruct(self, images: Tensor, domain: str, batch_size: int = 64) -> Tensor:
+        def there(x: Tensor, known: Tensor | None) -> Tensor:
+            return self.network.translate(x, direction, known)
+
+        return self._map(images, labels, there, batch_size)
+
+    def reconstruct(
+        self,
+        images: Tensor,
+        domain: str,
+        labels: pd.DataFrame | None = None,
+        batch_size: int = 64,
+    ) -> Tensor:
         """uint8 [N, 3, S, S] of `domain` → the image that training asks to get back.
 
         The autoencoder's output where the variant trains one (`reconstruction`), else the way to
-        the other domain and back (`cycle`).
+        the other domain and back (`cycle`). `labels`: see `translate`.
         """
         network = self.network
 
-        def autoencode(x: Tensor) -> Tensor:
-            return network.decode(network.encode(x, domain), domain)
+        def autoencode(x: Tensor, known: Tensor | None) -> Tensor:
+            return network.decode(network.encode(x, domain), domain, known)
 
-        def return_trip(x: Tensor) -> Tensor:
-            there = f"{domain}2{other(domain)}"
-            return network.translate(network.translate(x, there), f"{other(domain)}2{domain}")
+        def return_trip(x: Tensor, known: Tensor | None) -> Tensor:
+            there = network.translate(x, f"{domain}2{other(domain)}", known)
+            return network.translate(there, f"{other(domain)}2{domain}", known)
 
         way = autoencode if self.variant.weight("reconstruction") else return_trip
-        return self._map(images, way, batch_size)
+        return self._map(images, labels, way, batch_size)
 
     @torch.inference_mode()
-    def _map(self, images: Tensor, network, batch_size: int) -> Tensor:
+    def _map(
+        self,
+        images: Tensor,
+        labels: pd.DataFrame | None,
+        network: Callable[[Tensor, Tensor | None], Tensor],
+        batch_size: int,
+    ) -> Tensor:
         size = self.image_size
         if images.dtype != torch.uint8 or images.dim() != 4 or images.shape[1:] != (3, size, size):
             raise ModelError(
                 f"the translator takes uint8 [N, 3, {size}, {size}], "
                 f"got {images.dtype} {list(images.shape)}"
             )
-        batches = images.split(batch_size)
-        done = [to_uint8(network(to_float(batch.to(self.device)))).cpu() for batch in batches]
+        frame = labels if labels is not None else pd.DataFrame(index=range(len(images)))
+        known = label_indices(frame, self.variant.labels).split(batch_size)
+        done = []
+        for batch, rows in zip(images.split(batch_size), known, strict=True):
+            vectors = one_hot(rows, self.variant.labels).to(self.device) if rows.shape[1] else None
+            done.append(to_uint8(network(to_float(batch.to(self.device)), vectors)).cpu())
         return torch.cat(done) if done else images.cpu()
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from models.augment import augment_for
 from models.checkpoint import Translator
+from models.conditioning import hide, label_indices, one_hot
 from models.data import Domain
 from models.device import autocast, pick_device, pick_precision
 from models.domains import DOMAINS
@@ -100,10 +101,14 @@ def train(
     key = training_key(variant, settings, photos, anime, recognizer)
     batch, budget = settings.batch_size, settings.budget_images
     callback = callback or Silent()
-    sheet_inputs = [domain.images[: settings.sample_count] for domain in held_out]
+    shown = [d.take(range(min(settings.sample_count, len(d)))) for d in held_out]
 
     # The whole data set stays on the device as uint8: no loader, no copies in the loop.
     resident = {"photos": photos.images.to(device), "anime": anime.images.to(device)}
+    label_rows = {
+        d: label_indices(domain.labels, variant.labels).to(device)
+        for d, domain in (("photos", photos), ("anime", anime))
+    }
     orders = {d: Order(len(resident[d]), settings.seed, i) for i, d in enumerate(DOMAINS)}
 
     torch.manual_seed(settings.seed)
@@ -132,12 +137,15 @@ def train(
         while seen < budget:
             reseed(settings.seed, 0, seen)
             lr = learning_rate(settings, seen)
-            real = {}
+            real, labels = {}, {}
             for d in DOMAINS:
                 rows = orders[d].rows(seen, batch).to(device, non_blocking=True)
                 images = augment_for(variant, resident[d][rows])
                 real[d] = images.contiguous(memory_format=torch.channels_last)
-            step = Step(networks, real, variant, seen / budget, recognizer)
+                if variant.labels:
+                    known = hide(label_rows[d][rows], variant.labels)
+                    labels[d] = one_hot(known, variant.labels)
+            step = Step(networks, real, variant, seen / budget, recognizer, labels)
             terms: dict[str, Tensor] = {}
 
             # `inputs=` computes gradients for these weights alone, so the discriminators are
@@ -150,7 +158,10 @@ def train(
 
             if discriminator_weights:
                 with torch.no_grad(), autocast(device, precision):
-                    fakes = {d: pools[d].query(step.fake(d).detach()) for d in DOMAINS}
+                    fakes = {
+                        d: pools[d].query(step.fake(d).detach(), *step.labels_of_fake(d))
+                        for d in DOMAINS
+                    }
                 with autocast(device, precision):
                     judged = discriminator_terms(step, fakes)
                 slopes = penalty_terms(step, fakes)
@@ -174,7 +185,7 @@ def train(
                 progress.describe(" ".join(f"{k} {v:.3f}" for k, v in means.items()))
                 callback.on_log(seen, {**means, "images_per_second": progress.rate})
             if due(settings.sample_every, seen, batch, budget):
-                callback.on_samples(seen, sample_sheet(translator, *sheet_inputs))
+                callback.on_samples(seen, sample_sheet(translator, *shown))
             if state_dir and due(settings.state_every, seen, batch, budget):
                 require_finite(networks, meter, seen)  # a good state is never overwritten by NaNs
                 state = capture(networks, ema, optimizers, pools, meter)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from models.blocks import Norm2d, ResidualBlock, conv_block, init_weights, upsample_block
+from models.conditioning import width
 from models.domains import DIRECTIONS, DOMAINS
 from models.errors import ModelError
 from models.variants import Variant
@@ -67,6 +68,12 @@ class TranslationNetwork(nn.Module):
             return nn.Sequential(upsample_block(2 * c, c, norm, mode), to_rgb)
 
         self.shared, self.residual = variant.shared, variant.residual
+        # What labels add to each channel of a code, before it is decoded.
+        self.label_shift = (
+            nn.Linear(width(variant.labels), variant.embedding or 4 * c, bias=False)
+            if variant.labels
+            else None
+        )
         self.shallow_encoders = nn.ModuleDict({d: shallow_encoder() for d in DOMAINS})
         self.deep_encoders = nn.ModuleDict({d: deep_encoder() for d in deep_names})
         self.deep_decoders = nn.ModuleDict({d: deep_decoder() for d in deep_names})
@@ -81,30 +88,48 @@ class TranslationNetwork(nn.Module):
             return torch.cat([code, F.pixel_unshuffle(images, DOWNSAMPLING)], dim=1)
         return code
 
-    def decode(self, code: Tensor, domain: str) -> Tensor:
-        """A code → float [N, 3, S, S] in [-1, 1], drawn in `domain`."""
+    def decode(self, code: Tensor, domain: str, labels: Tensor | None = None) -> Tensor:
+        """A code → float [N, 3, S, S] in [-1, 1], drawn in `domain`.
+
+        `labels`: float [N, width] of `conditioning`, which a variant with labels needs.
+        """
         deep = self.deep_decoders["both" if self.shared else domain]
         if not self.residual:
-            return self.shallow_decoders[domain](deep(code)).tanh()
+            return self.shallow_decoders[domain](deep(self._labelled(code, labels))).tanh()
         code, source = code[:, : -3 * DOWNSAMPLING**2], code[:, -3 * DOWNSAMPLING**2 :]
+        code = self._labelled(code, labels)
         source = F.pixel_shuffle(source.float(), DOWNSAMPLING).clamp(-1, 1)
         change = self.shallow_decoders[domain](deep(code))
         return (change + (0.95 * source).atanh()).tanh()
 
-    def translate(self, images: Tensor, direction: str) -> Tensor:
-        """Float [N, 3, S, S] in [-1, 1] → the same, in the direction's target domain."""
+    def _labelled(self, code: Tensor, labels: Tensor | None) -> Tensor:
+        if self.label_shift is None:
+            return code
+        assert labels is not None
+        shift = self.label_shift(labels)
+        return code + (shift[:, :, None, None] if code.dim() == 4 else shift)
+
+    def translate(self, images: Tensor, direction: str, labels: Tensor | None = None) -> Tensor:
+        """Float [N, 3, S, S] in [-1, 1] → the same, in the direction's target domain.
+
+        `labels`, see `decode`, are those of `images`.
+        """
         source, target = DIRECTIONS[direction]
-        return self.decode(self.encode(images, source), target)
+        return self.decode(self.encode(images, source), target, labels)
 
 
 class PatchDiscriminator(nn.Module):
     """PatchGAN (Isola et al., 2017): scores overlapping patches, [N, 3, S, S] → [N, 1, s, s].
 
+    With labels it is a projection discriminator (Miyato & Koyama, 2018, eq. 3).
+
     `layers` stride-2 convolutions, then two of stride 1. The published 3 make a patch of 70
     pixels, which at 64 px sees the whole face; 2 make one of 34 pixels.
     """
 
-    def __init__(self, channels: int = 64, layers: int = 3, norm: str = "instance") -> None:
+    def __init__(
+        self, channels: int = 64, layers: int = 3, norm: str = "instance", label_width: int = 0
+    ) -> None:
         super().__init__()
         widths = [min(channels * 2**i, channels * 8) for i in range(layers + 1)]
         instance = norm == "instance"  # which removes a bias, and the first layer has none
@@ -114,16 +139,26 @@ class PatchDiscriminator(nn.Module):
             body.append(nn.Conv2d(widths[i - 1], widths[i], 4, stride, 1, bias=not instance))
             body += [Norm2d("instance")] if instance else []
             body.append(nn.LeakyReLU(0.2, inplace=True))
-        self.layers = nn.Sequential(*body, nn.Conv2d(widths[-1], 1, 4, 1, 1))
+        self.body, self.score = nn.Sequential(*body), nn.Conv2d(widths[-1], 1, 4, 1, 1)
+        self.project = nn.Linear(label_width, widths[-1], bias=False) if label_width else None
         self.apply(init_weights)
         if norm == "spectral":  # largest singular value 1: Miyato et al. (2018)
-            for layer in self.layers:
-                if isinstance(layer, nn.Conv2d):
+            for layer in self.modules():
+                if isinstance(layer, nn.Conv2d | nn.Linear):
                     spectral_norm(layer)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Float [N, 3, S, S] in [-1, 1] → unbounded scores [N, 1, s, s], 1 for real."""
-        return self.layers(images)
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Float [N, 3, S, S] in [-1, 1] → unbounded scores [N, 1, s, s], 1 for real.
+
+        With `labels`, float [N, label_width], how well image and labels go together counts, too.
+        """
+        features = self.body(images)
+        scores = self.score(features)
+        if self.project is None:
+            return scores
+        assert labels is not None
+        fit = (self.project(labels)[:, :, None, None] * features).sum(1, keepdim=True)
+        return scores + F.avg_pool2d(fit, 4, 1, 1)  # over the patches that `score` sees
 
 
 class DomainClassifier(nn.Module):
@@ -165,6 +200,7 @@ class TrainingNetworks(nn.Module):
             variant.discriminator_channels,
             variant.discriminator_layers,
             variant.discriminator_norm,
+            width(variant.labels),
         )
         used = DOMAINS if variant.weight("adversarial") else ()
         if used and image_size < 3 * 2**variant.discriminator_layers:

@@ -6,7 +6,8 @@ A term of weight 0 is never called, so neither are the network passes that only 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 import torch
@@ -38,8 +39,9 @@ def _once(make: Callable[[Step, str], Made]) -> Callable[[Step, str], Made]:
 
 
 class Step:
-    """The tensors of one step. `real` maps a domain to float [N, 3, S, S]; images come back
-    float32, whatever precision the networks ran in."""
+    """The tensors of one step. `real` maps a domain to float [N, 3, S, S], `labels` to float
+    [N, width] where the variant has labels; images come back float32, whatever precision the
+    networks ran in."""
 
     def __init__(
         self,
@@ -48,14 +50,16 @@ class Step:
         variant: Variant,
         progress: float,
         recognizer: Recognizer | None = None,
+        labels: Mapping[str, Tensor] | None = None,
     ) -> None:
         self.networks, self.real, self.variant, self.progress = networks, real, variant, progress
-        self.recognizer = recognizer
+        self.recognizer, self.labels = recognizer, labels or {}
         self._made: dict[tuple[str, str], Any] = {}
 
-    def draw(self, code: Tensor, domain: str) -> Tensor:
-        """Decode in `domain`."""
-        return self.networks.translator.decode(code, domain).float()
+    def draw(self, code: Tensor, domain: str, source: str) -> Tensor:
+        """Decode in `domain` a code of the real images of `source`, with their labels."""
+        labels = self.labels.get(source)
+        return self.networks.translator.decode(code, domain, labels).float()
 
     @_once
     def code(self, domain: str) -> Tensor:
@@ -65,7 +69,7 @@ class Step:
     @_once
     def fake(self, domain: str) -> Tensor:
         """Translations into `domain`."""
-        return self.draw(self.code(other(domain)), domain)
+        return self.draw(self.code(other(domain)), domain, source=other(domain))
 
     @_once
     def code_of_fake(self, domain: str) -> Tensor:
@@ -78,17 +82,18 @@ class Step:
     @_once
     def returned(self, domain: str) -> Tensor:
         """Real images of `domain` after the way there and back."""
-        return self.draw(self.code_of_fake(other(domain)), domain)
+        return self.draw(self.code_of_fake(other(domain)), domain, source=domain)
 
     @_once
     def same(self, domain: str) -> Tensor:
         """Real images of `domain` through the generator whose *target* is `domain`."""
-        return self.draw(self.networks.translator.encode(self.real[domain], other(domain)), domain)
+        code = self.networks.translator.encode(self.real[domain], other(domain))
+        return self.draw(code, domain, source=domain)
 
     @_once
     def decoded(self, domain: str) -> Tensor:
         """Real images of `domain` through their own autoencoder."""
-        return self.draw(self.code(domain), domain)
+        return self.draw(self.code(domain), domain, source=domain)
 
     @_once
     def domain_logits(self, domain: str) -> Tensor:
@@ -117,10 +122,18 @@ class Step:
         assert student is not None
         return student(code_vector(self.code(domain))).float()
 
-    def scores(self, images: Tensor, domain: str) -> Tensor:
+    def scores(self, images: Tensor, domain: str, labels: Tensor | None = None) -> Tensor:
         """Patch scores of `images` by the discriminator of `domain`, augmented on the way."""
         seen = diff_augment(images, self.variant.diff_augment)
-        return self.networks.discriminators[domain](seen).float()
+        return self.networks.discriminators[domain](seen, labels).float()
+
+    def labels_of_fake(self, domain: str) -> list[Tensor]:
+        """Labels of the translations into `domain`, their sources', as a list of one or none."""
+        return [self.labels[other(domain)]] if self.labels else []
+
+    def scores_of_fake(self, domain: str) -> Tensor:
+        """Patch scores of the translations into `domain`."""
+        return self.scores(self.fake(domain), domain, *self.labels_of_fake(domain))
 
 
 def _both(term: Callable[[Step, str], Tensor]) -> Callable[[Step], Tensor]:
@@ -134,7 +147,7 @@ DOMAIN_FORMS = {
 }
 TERMS: dict[str, Callable[[Step], Tensor]] = {
     "adversarial": _both(
-        lambda s, d: FORMS[s.variant.adversarial_form].generator(s.scores(s.fake(d), d))
+        lambda s, d: FORMS[s.variant.adversarial_form].generator(s.scores_of_fake(d))
     ),
     "cycle": _both(lambda s, d: losses.cycle(s.returned(d), s.real[d])),
     "identity": _both(lambda s, d: losses.identity(s.same(d), s.real[d])),
@@ -168,27 +181,32 @@ def weighted_sum(terms: dict[str, Tensor], variant: Variant, progress: float = 0
     return torch.stack(weighted).sum()
 
 
-def discriminator_terms(step: Step, fakes: dict[str, Tensor]) -> dict[str, Tensor]:
+Fakes = Mapping[str, tuple[Tensor, ...]]  # of each domain: images and, with labels, their labels
+
+
+def discriminator_terms(step: Step, fakes: Fakes) -> dict[str, Tensor]:
     """Each discriminator's loss on the step's real images and the given (detached) `fakes`."""
     form = FORMS[step.variant.adversarial_form]
     return {
         f"discriminator_{d}": form.discriminator(
-            step.scores(step.real[d], d), step.scores(fakes[d], d)
+            step.scores(step.real[d], d, step.labels.get(d)), step.scores(images, d, *labels)
         )
-        for d in DOMAINS
+        for d, (images, *labels) in fakes.items()
     }
 
 
-def penalty_terms(step: Step, fakes: dict[str, Tensor]) -> dict[str, Tensor]:
+def penalty_terms(step: Step, fakes: Fakes) -> dict[str, Tensor]:
     """The unweighted penalty on each discriminator's slope; none where the variant asks for none.
 
-    Call it outside autocast. What it looks at is not augmented: the slope is D's own.
+    Call it outside autocast. What it looks at is not augmented: the slope is D's own, under the
+    labels of the real images.
     """
     variant = step.variant
     if variant.penalty == "none" or not variant.penalty_weight:
         return {}
     penalty = PENALTIES[variant.penalty]
-    return {
-        f"penalty_{d}": penalty(step.networks.discriminators[d], step.real[d], fakes[d])
-        for d in DOMAINS
-    }
+
+    def critic(domain: str) -> Callable[[Tensor], Tensor]:
+        return partial(step.networks.discriminators[domain], labels=step.labels.get(domain))
+
+    return {f"penalty_{d}": penalty(critic(d), step.real[d], fakes[d][0]) for d in fakes}

@@ -18,35 +18,42 @@ class ImagePool:
     def __init__(self, size: int) -> None:
         self.size = size
         self.filled = 0
-        self.images: Tensor | None = None
+        self.stored: list[Tensor] = []  # images, and what goes with them: labels
 
-    def query(self, images: Tensor) -> Tensor:
-        """Float [N, 3, S, S] (detached) → as many, some of them from earlier calls."""
+    def query(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """Detached [N, …] each, images first → as many, some rows of them from earlier calls.
+
+        A row of one stays with the same row of the others.
+        """
         if not self.size:
-            return images
-        if self.images is None:
-            self.images = images.new_zeros(self.size, *images.shape[1:])
-        fresh = min(len(images), self.size - self.filled)
-        self.images[self.filled : self.filled + fresh] = images[:fresh]
+            return tensors
+        if not self.stored:
+            self.stored = [x.new_zeros(self.size, *x.shape[1:]) for x in tensors]
+        count = len(tensors[0])
+        fresh = min(count, self.size - self.filled)
+        for held, x in zip(self.stored, tensors, strict=True):
+            held[self.filled : self.filled + fresh] = x[:fresh]
         self.filled += fresh
-        swappable = min(len(images) - fresh, self.size)
-        if not swappable:
-            return images
-        return torch.cat([images[:fresh], self._swap(images[fresh:], swappable)])
+        swappable = min(count - fresh, self.size)
+        return self._swap(tensors, fresh, fresh + swappable) if swappable else tensors
 
-    def _swap(self, images: Tensor, count: int) -> Tensor:
-        """Exchange each of the first `count` with a slot of its own, with probability ½."""
-        assert self.images is not None
-        slots = torch.randperm(self.size, device=images.device)[:count]
-        swap = torch.rand(count, 1, 1, 1, device=images.device) < 0.5
-        stored, incoming = self.images[slots], images[:count]
-        self.images[slots] = torch.where(swap, incoming, stored)
-        return torch.cat([torch.where(swap, stored, incoming), images[count:]])
+    def _swap(self, tensors: tuple[Tensor, ...], start: int, stop: int) -> tuple[Tensor, ...]:
+        """Exchange each row start … stop − 1 with a slot of its own, with probability ½."""
+        device, count = tensors[0].device, stop - start
+        slots = torch.randperm(self.size, device=device)[:count]
+        swap = torch.rand(count, device=device) < 0.5
+        swapped = []
+        for held, x in zip(self.stored, tensors, strict=True):
+            here = swap.reshape(-1, *[1] * (x.dim() - 1))
+            old, incoming = held[slots], x[start:stop]
+            held[slots] = torch.where(here, incoming, old)
+            swapped.append(torch.cat([x[:start], torch.where(here, old, incoming), x[stop:]]))
+        return tuple(swapped)
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run needs."""
-        return {"filled": self.filled, "images": self.images}
+        return {"filled": self.filled, "stored": self.stored}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over a saved pool; its images are on the device already."""
-        self.filled, self.images = state["filled"], state["images"]
+        """Take over a saved pool; its tensors are on the device already."""
+        self.filled, self.stored = state["filled"], state["stored"]

@@ -64,6 +64,9 @@ class Variant:
     )
     # Weights that losses fade to, linearly, by the end of the budget; others stay what they are.
     final_losses: Mapping[str, float] = field(default_factory=dict)
+    # Attributes and their classes, as in {"hair": ["black", "blonde"]}, that translations are drawn
+    # with and that discriminators judge by; empty: none. See models/conditioning.py.
+    labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
     # Augmentation of real images, on the device.
     flip: bool = True
     shift: float = 0.0  # largest shift, as a fraction of the side
@@ -90,7 +93,9 @@ class Variant:
     def to_dict(self) -> dict[str, Any]:
         """Plain data that `variant_from_dict` reads back."""
         plain = {key: dict(getattr(self, key)) for key in ("losses", "final_losses")}
-        return {**asdict(self), **plain, "diff_augment": list(self.diff_augment)}
+        labels = {name: list(classes) for name, classes in self.labels.items()}
+        lists = {"labels": labels, "diff_augment": list(self.diff_augment)}
+        return {**asdict(self), **plain, **lists}
 
 
 # Without the identity loss a short run may settle on dark faces with light hair: nothing else in
@@ -127,6 +132,7 @@ def variant_from_dict(data: Mapping[str, Any], name: str | None = None) -> Varia
         losses={k: float(v) for k, v in variant.losses.items()},
         final_losses={k: float(v) for k, v in variant.final_losses.items()},
         diff_augment=tuple(variant.diff_augment),
+        labels={name: tuple(classes) for name, classes in variant.labels.items()},
     )
 
 
@@ -155,6 +161,13 @@ def _check(variant: Variant) -> None:
     if isinstance(variant.diff_augment, str) or not isinstance(variant.diff_augment, Sequence):
         raise ModelError(f"variant {variant.name}: `diff_augment` must be a list")
     refuse_unknown("diff_augment", variant.diff_augment, DIFF_AUGMENTS)
+    if not isinstance(variant.labels, Mapping) or not all(
+        isinstance(classes, Sequence) and not isinstance(classes, str) and len(set(classes)) > 1
+        for classes in variant.labels.values()
+    ):
+        raise ModelError(
+            f"variant {variant.name}: `labels` must map attributes to lists of two or more classes"
+        )
     for key in ("channels", "discriminator_channels", "discriminator_layers"):
         _number(variant, key, getattr(variant, key), 1, whole=True)
     _number(variant, "discriminator_steps", variant.discriminator_steps, 1, whole=True)

@@ -92,32 +92,32 @@ def evaluate_direction(
     difference between a source and its way there and back, in [0, 1].
     """
     source, target = (domains[name] for name in DIRECTIONS[direction])
-    fake = translator.translate(source.images, direction)
+    fake = translator.translate(source.images, direction, source.labels)
     images = {
         "kid": fake,
-        "untrained": untrained.translate(source.images, direction),
+        "untrained": untrained.translate(source.images, direction, source.labels),
         "copy": source.images,
         "floor": others,
     }
-    back = translator.translate(fake, opposite(direction))
+    back = translator.translate(fake, opposite(direction), source.labels)
     estimates = judge.kids(target.images, images)
     block: dict[str, Any] = {name: estimate.as_dict() for name, estimate in estimates.items()}
     block["agreement"] = judge.agreement(source, fake, target, direction)
     known = with_truth(source, truth) if truth is not None else None
     if known:
-        translated = translator.translate(known.images, direction)
-        block["agreement_with_truth"] = judge.agreement(known, translated, target, direction)
+        rows = [place for place, name in enumerate(source.ids) if name in set(known.ids)]
+        block["agreement_with_truth"] = judge.agreement(known, fake[rows], target, direction)
     block["cycle_l1"] = l1(source.images, back)
     return block
 
 
 def sheet(translator: Translator, source: Domain, direction: str, rows: int) -> np.ndarray:
     """2 × ``rows`` held-out sources, their translations and the way back; uint8 [H, W, 3]."""
-    images = source.images[: 2 * rows]
-    there = translator.translate(images, direction)
-    back = translator.translate(there, opposite(direction))
+    shown = source.take(range(min(2 * rows, len(source))))
+    there = translator.translate(shown.images, direction, shown.labels)
+    back = translator.translate(there, opposite(direction), shown.labels)
     a, b = DIRECTIONS[direction]
-    columns = {f"{a} (real)": images, f"to {b}": there, f"back to {a}": back}
+    columns = {f"{a} (real)": shown.images, f"to {b}": there, f"back to {a}": back}
     title = f"{translator.variant.name}: {a} to {b}, held-out test images, not hand-picked"
     return pictures.comparison_sheet({name: channels_last(x) for name, x in columns.items()}, title)
 

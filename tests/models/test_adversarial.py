@@ -136,7 +136,7 @@ def test_spectral_norm_gives_every_layer_a_largest_singular_value_of_one():
     critic = PatchDiscriminator(8, 2, "spectral")
     for _ in range(30):  # power iterations
         critic(torch.randn(1, 3, 32, 32))
-    for layer in critic.layers:
+    for layer in critic.modules():
         if isinstance(layer, nn.Conv2d):
             largest = torch.linalg.matrix_norm(layer.weight.flatten(1), 2)
             assert largest.item() == pytest.approx(1, abs=0.02)

@@ -238,6 +238,7 @@ EVERYTHING = {
     "domain_form": "least_squares",
     "losses": dict.fromkeys(LOSSES, 1.0),
     "final_losses": {"identity": 0.0},
+    "labels": {"hair": ["black", "blonde"]},
 }
 
 

@@ -36,9 +36,9 @@ def count_passes(step: Step, monkeypatch) -> dict[str, int]:
     for name in counts:
         original = getattr(translator, name)
 
-        def counted(x, domain, name=name, original=original):
+        def counted(*tensors, name=name, original=original):
             counts[name] += 1
-            return original(x, domain)
+            return original(*tensors)
 
         monkeypatch.setattr(translator, name, counted)
     return counts
@@ -88,11 +88,11 @@ def test_terms_are_what_their_names_say():
     }
     for name, value in expected.items():
         torch.testing.assert_close(terms[name], value)
-    fakes = {"anime": forth(photos).detach(), "photos": back(anime).detach()}
+    fakes = {"anime": (forth(photos).detach(),), "photos": (back(anime).detach(),)}
     judged = discriminator_terms(step, fakes)["discriminator_anime"]
     critic = networks.discriminators["anime"]
     torch.testing.assert_close(
-        judged, adversarial.lsgan_discriminator(critic(anime), critic(fakes["anime"]))
+        judged, adversarial.lsgan_discriminator(critic(anime), critic(*fakes["anime"]))
     )
 
 
@@ -134,7 +134,7 @@ def test_penalty_is_taken_only_where_asked(penalty, monkeypatch):
     calls = []
     monkeypatch.setitem(PENALTIES, "r1", lambda *tensors: calls.append(1) or torch.zeros(()))
     step = step_for(variant("cyclegan", penalty=penalty))
-    terms = penalty_terms(step, step.real)
+    terms = penalty_terms(step, {domain: (images,) for domain, images in step.real.items()})
     assert len(calls) == len(terms) == (0 if penalty == "none" else 2)
 
 

@@ -25,7 +25,7 @@ def numbered(first: int, count: int) -> torch.Tensor:
 def test_pool_returns_what_it_is_fed_until_full():
     pool = ImagePool(5)
     for first in (0, 2):
-        assert torch.equal(pool.query(numbered(first, 2)), numbered(first, 2))
+        assert torch.equal(pool.query(numbered(first, 2))[0], numbered(first, 2))
     assert pool.filled == 4
 
 
@@ -34,27 +34,36 @@ def test_pool_swaps_half_and_loses_nothing():
     reseed(0, 0, 0)
     pool, out = ImagePool(6), []
     for first in range(0, 400, 4):
-        answer = pool.query(numbered(first, 4))
+        (answer,) = pool.query(numbered(first, 4))
         assert answer.shape == (4, 3, 2, 2)
         out += answer[:, 0, 0, 0].tolist()
-    kept = pool.images[:, 0, 0, 0].tolist()
+    kept = pool.stored[0][:, 0, 0, 0].tolist()
     first_out = out[:6]  # stored while filling, and returned as well
     assert sorted(out + kept) == sorted([*range(400), *first_out])
     old = sum(number < 4 * (i // 4) for i, number in enumerate(out))
     assert 150 < old < 240  # about half of 394
 
 
+def test_pool_keeps_labels_with_their_images():
+    torch.manual_seed(0)
+    pool = ImagePool(6)
+    for first in range(0, 40, 4):
+        images = numbered(first, 4)
+        seen, labels = pool.query(images, images[:, 0, 0, :1])
+        assert torch.equal(seen[:, 0, 0, :1], labels)
+
+
 def test_pool_smaller_than_a_batch_swaps_at_most_its_size():
     reseed(0, 0, 0)
     pool = ImagePool(2)
     pool.query(numbered(0, 2))
-    answer = pool.query(numbered(10, 5))[:, 0, 0, 0]
+    answer = pool.query(numbered(10, 5))[0][:, 0, 0, 0]
     assert torch.equal(answer[2:], torch.tensor([12.0, 13.0, 14.0]))
 
 
 def test_pool_of_size_zero_is_off():
     images = numbered(0, 3)
-    assert ImagePool(0).query(images) is images
+    assert ImagePool(0).query(images)[0] is images
 
 
 def test_ema_follows_its_half_life_after_the_ramp():
