@@ -4,44 +4,73 @@ from __future__ import annotations
 
 from typing import Literal
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.norms import AdaLIN, Norm2d, norm2d
 
-class Norm2d(nn.Module):
-    """ "instance": each channel of each image to mean 0, variance 1 (Ulyanov et al., 2016).
-    "layer": all channels of an image together, which keeps its colours (U-GAT-IT, 2020).
 
-    F.instance_norm drops channels_last (pytorch#72341), and F.group_norm is slow in it: the stock
-    kernels and one copy back are fastest on CPU.
+class Blur(nn.Module):
+    """[1, 2, 1]ᵀ·[1, 2, 1] / 16 with reflected borders, then every `stride`-th pixel.
+
+    With stride 2 that is BlurPool: what a smaller image cannot hold is gone before pixels are
+    dropped (Zhang, Making Convolutional Networks Shift-Invariant Again, 2019). Two means of 2×2
+    pixels in a row are this filter.
     """
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, stride: int = 1) -> None:
         super().__init__()
-        self.kind = kind
+        self.stride = stride
 
     def forward(self, x: Tensor) -> Tensor:
-        """[N, C, H, W] → the same shape and memory format."""
-        channels_last = x.is_contiguous(memory_format=torch.channels_last)
-        x = x.contiguous()
-        y = F.instance_norm(x) if self.kind == "instance" else F.group_norm(x, 1)
-        return y.contiguous(memory_format=torch.channels_last) if channels_last else y
+        """[N, C, H, W] of at least 2×2 → [N, C, ⌈H/stride⌉, ⌈W/stride⌉], same memory format."""
+        padded = F.pad(x, (1, 1, 1, 1), mode="reflect")
+        return F.avg_pool2d(F.avg_pool2d(padded, 2, 1), 2, self.stride)
 
 
-def conv_block(inputs: int, outputs: int, kernel: int, norm: str, stride: int = 1) -> nn.Sequential:
-    """Convolution, norm, ReLU. No bias: an instance norm would remove it."""
-    padding: Literal["reflect", "zeros"] = "reflect" if stride == 1 else "zeros"
-    conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, padding_mode=padding, bias=False)
-    return nn.Sequential(conv, Norm2d(norm), nn.ReLU(inplace=True))
+def conv_block(
+    inputs: int, outputs: int, kernel: int, norm: str, stride: int = 1, antialias: bool = False
+) -> nn.Sequential:
+    """Convolution, norm, ReLU. No bias: an instance norm would remove it.
+
+    `antialias`: every pixel is convolved, and the stride is a BlurPool's after the ReLU (Zhang,
+    2019, §3.2), which takes four times the multiplications.
+    """
+    inner = 1 if antialias else stride
+    padding: Literal["reflect", "zeros"] = "reflect" if inner == 1 else "zeros"
+    conv = nn.Conv2d(inputs, outputs, kernel, inner, kernel // 2, padding_mode=padding, bias=False)
+    blur = [Blur(stride)] if inner < stride else []
+    return nn.Sequential(conv, norm2d(norm, outputs), nn.ReLU(inplace=True), *blur)
 
 
-def upsample_block(inputs: int, outputs: int, norm: str, mode: str) -> nn.Sequential:
-    """Twice the resolution: "transposed" as published, "nearest" against checkerboards."""
+def upsample_block(
+    inputs: int, outputs: int, norm: str, mode: str, antialias: bool = False
+) -> nn.Sequential:
+    """Twice the resolution: "transposed" as published, "nearest" against checkerboards.
+
+    `antialias` blurs what was upsampled: after nearest neighbours that is bilinear interpolation.
+    """
     if mode == "nearest":
-        return nn.Sequential(nn.Upsample(scale_factor=2), conv_block(inputs, outputs, 3, norm))
-    conv = nn.ConvTranspose2d(inputs, outputs, 3, stride=2, padding=1, output_padding=1, bias=False)
-    return nn.Sequential(conv, Norm2d(norm), nn.ReLU(inplace=True))
+        return nn.Sequential(_enlarge(antialias), conv_block(inputs, outputs, 3, norm))
+    layers = _transposed(inputs, outputs, antialias, bias=False)
+    return nn.Sequential(*layers, norm2d(norm, outputs), nn.ReLU(inplace=True))
+
+
+def upsample_to_rgb(inputs: int, mode: str, antialias: bool = False) -> nn.Sequential:
+    """`upsample_block` without norm and ReLU: [N, inputs, H, W] → [N, 3, 2H, 2W], unbounded."""
+    if mode == "nearest":
+        conv = nn.Conv2d(inputs, 3, 3, padding=1, padding_mode="reflect")
+        return nn.Sequential(_enlarge(antialias), conv)
+    return nn.Sequential(*_transposed(inputs, 3, antialias, bias=True))
+
+
+def _enlarge(antialias: bool) -> nn.Upsample:
+    return nn.Upsample(scale_factor=2, mode="bilinear" if antialias else "nearest")
+
+
+def _transposed(inputs: int, outputs: int, antialias: bool, bias: bool) -> list[nn.Module]:
+    conv = nn.ConvTranspose2d(inputs, outputs, 3, 2, padding=1, output_padding=1, bias=bias)
+    return [conv, Blur()] if antialias else [conv]
 
 
 class ResidualBlock(nn.Module):
@@ -55,6 +84,47 @@ class ResidualBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[N, C, H, W] → the same shape."""
         return x + self.body(x)
+
+
+class AdaLINBlock(nn.Module):
+    """A `ResidualBlock` whose two norms are AdaLIN, with the same γ and β (U-GAT-IT, 2020)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        convs = [
+            nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect", bias=False)
+            for _ in range(2)
+        ]
+        self.convs = nn.ModuleList(convs)
+        self.norms = nn.ModuleList([AdaLIN(channels) for _ in range(2)])
+
+    def forward(self, x: Tensor, gamma: Tensor, beta: Tensor) -> Tensor:
+        """[N, C, H, W], twice [N, C, 1, 1] → the shape of `x`."""
+        inner = self.norms[0](self.convs[0](x), gamma, beta).relu()
+        return x + self.norms[1](self.convs[1](inner), gamma, beta)
+
+
+class AdaLINBlocks(nn.Module):
+    """Residual blocks that share one γ and β, which an MLP makes of the pooled input.
+
+    U-GAT-IT (2020), fig. 2. γ is 1 + the MLP's output, so that blocks whose weights are still small
+    start as plain ones.
+    """
+
+    def __init__(self, channels: int, count: int) -> None:
+        super().__init__()
+        self.style = nn.Sequential(
+            nn.Linear(channels, channels), nn.ReLU(), nn.Linear(channels, channels), nn.ReLU(),
+            nn.Linear(channels, 2 * channels),
+        )  # fmt: skip
+        self.blocks = nn.ModuleList([AdaLINBlock(channels) for _ in range(count)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, C, H, W] → the same shape."""
+        gamma, beta = self.style(x.mean((2, 3)))[:, :, None, None].chunk(2, dim=1)
+        for block in self.blocks:
+            x = block(x, 1 + gamma, beta)
+        return x
 
 
 def init_weights(module: nn.Module, std: float = 0.02) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -15,16 +16,19 @@ from models.device import pick_device
 from models.domains import DIRECTIONS, other
 from models.errors import ModelError
 from models.files import read_json, read_weights, write_json, write_weights
+from models.gatys import StyleTransfer, new_features
 from models.networks import TranslationNetwork
 from models.variants import Variant, variant_from_dict
 
 WEIGHTS, CONFIG = "generator.safetensors", "config.json"
 
+Network = TranslationNetwork | StyleTransfer
+
 
 class Translator:
     """Translates uint8 images in both directions, in float32 on any device."""
 
-    def __init__(self, network: TranslationNetwork, variant: Variant, image_size: int) -> None:
+    def __init__(self, network: Network, variant: Variant, image_size: int) -> None:
         network.to(memory_format=torch.channels_last)
         self.network = network.eval().requires_grad_(False)
         self.variant, self.image_size = variant, image_size
@@ -75,6 +79,7 @@ class Translator:
         network = self.network
 
         def autoencode(x: Tensor, known: Tensor | None) -> Tensor:
+            assert isinstance(network, TranslationNetwork)
             return network.decode(network.encode(x, domain), domain, known)
 
         def return_trip(x: Tensor, known: Tensor | None) -> Tensor:
@@ -107,11 +112,27 @@ class Translator:
         return torch.cat(done) if done else images.cpu()
 
 
+def new_network(
+    variant: Variant, image_size: int, features: Mapping[str, int] | None = None
+) -> Network:
+    """The network of the variant's architecture, before training.
+
+    `features`: of style transfer, the structure of the feature network as config.json has it.
+    """
+    if variant.learns:
+        return TranslationNetwork(variant, image_size)
+    return StyleTransfer(variant, new_features(variant.style_features, features))
+
+
 def untrained_translator(variant: Variant, image_size: int, seed: int) -> Translator:
-    """The initial weights of a run with this seed, zero steps: evaluation's control."""
+    """The initial weights of a run with this seed, zero steps: evaluation's control.
+
+    Style transfer without a step is a copy.
+    """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return Translator(TranslationNetwork(variant, image_size), variant, image_size)
+        network = new_network(replace(variant, style_steps=0), image_size)
+    return Translator(network, variant, image_size)
 
 
 def save_translator(dir: Path | str, translator: Translator, key: str, images_seen: int) -> None:
@@ -124,6 +145,8 @@ def save_translator(dir: Path | str, translator: Translator, key: str, images_se
         "images_seen": images_seen,
         "key": key,
     }
+    if isinstance(translator.network, StyleTransfer):
+        config["features"] = translator.network.structure
     write_json(dir / CONFIG, config)
 
 
@@ -133,8 +156,9 @@ def load_translator(dir: Path | str, device: str = "auto") -> Translator:
     config = read_json(dir / CONFIG)
     try:
         variant, image_size = variant_from_dict(config["variant"]), config["image_size"]
-        translator = untrained_translator(variant, image_size, seed=0)
-        translator.network.load_state_dict(read_weights(dir / WEIGHTS))
+        with torch.random.fork_rng():
+            network = new_network(variant, image_size, config.get("features"))
+        network.load_state_dict(read_weights(dir / WEIGHTS))
     except (KeyError, TypeError, RuntimeError) as error:
         raise ModelError(f"{dir / WEIGHTS} does not fit {CONFIG} beside it: train again") from error
-    return translator.to(pick_device(device))
+    return Translator(network, variant, image_size).to(pick_device(device))

@@ -19,6 +19,7 @@ from models.device import autocast, pick_device, pick_precision
 from models.domains import DOMAINS
 from models.ema import EMA
 from models.errors import ModelError
+from models.gatys import StyleTransfer, style_report, trained_features
 from models.meter import Meter
 from models.networks import TrainingNetworks
 from models.objective import (
@@ -102,6 +103,8 @@ def train(
     batch, budget = settings.batch_size, settings.budget_images
     callback = callback or Silent()
     shown = [d.take(range(min(settings.sample_count, len(d)))) for d in held_out]
+    if not variant.learns:
+        return fit_style(variant, settings, photos, anime, shown, callback, recognizer)
 
     # The whole data set stays on the device as uint8: no loader, no copies in the loop.
     resident = {"photos": photos.images.to(device), "anime": anime.images.to(device)}
@@ -195,6 +198,30 @@ def train(
     return TrainResult(translator, frame, seen, time.monotonic() - started, resumed_from, key)
 
 
+def fit_style(
+    variant: Variant,
+    settings: TrainSettings,
+    photos: Domain,
+    anime: Domain,
+    shown: list[Domain],
+    callback: Callback,
+    recognizer: Recognizer | None,
+) -> TrainResult:
+    """What `train` does for style transfer: one look at every image, whatever the budget."""
+    started = time.monotonic()
+    network = StyleTransfer(variant, trained_features(variant.style_features, recognizer))
+    network.to(pick_device(settings.device), memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network.fit({"photos": photos.images, "anime": anime.images})
+    translator = Translator(network, variant, settings.image_size)
+    seen = max(len(photos), len(anime))
+    means = style_report(network, {d: s.images for d, s in zip(DOMAINS, shown, strict=True)})
+    callback.on_log(seen, means)
+    callback.on_samples(seen, sample_sheet(translator, shown[0], shown[1]))
+    frame = pd.DataFrame([{"images": seen, **means}])
+    key = training_key(variant, settings, photos, anime, recognizer)
+    return TrainResult(translator, frame, seen, time.monotonic() - started, 0, key)
+
+
 def judge_of(
     variant: Variant, recognizer: Recognizer | None, device: torch.device
 ) -> Recognizer | None:
@@ -204,6 +231,11 @@ def judge_of(
     """
     if not variant.asks_recognizer:
         return None
+    if recognizer is None and not variant.learns:
+        raise ModelError(
+            f"variant {variant.name} needs a recognizer's features: train one first "
+            "(dvc repro recognizer), or set style_features to vgg19"
+        )
     if recognizer is None:
         raise ModelError(
             f"variant {variant.name} weighs a loss that asks a recognizer: train one first "

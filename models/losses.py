@@ -98,6 +98,17 @@ def reversal_ramp(progress: float) -> float:
     return 2 / (1 + math.exp(-10 * progress)) - 1
 
 
+def cam(own_logits: Tensor, other_logits: Tensor) -> Tensor:
+    """L_cam = −E[log η(x)] − E[log(1 − η(y))]: an encoder tells images x of its domain from others.
+
+    Kim et al., U-GAT-IT (2020), eq. 5, which weighs it with 1000. The logits, [N, 2], are those of
+    the generator's attention for its source x, and for y that is already in its target domain.
+    """
+    own = F.binary_cross_entropy_with_logits(own_logits, torch.ones_like(own_logits))
+    other = F.binary_cross_entropy_with_logits(other_logits, torch.zeros_like(other_logits))
+    return own + other
+
+
 def perceptual(features: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
     """L_perc = 1/L Σ_l E‖φ̂_l(g(x)) − φ̂_l(x)‖², with φ̂_l of unit length at every position.
 

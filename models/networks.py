@@ -15,78 +15,64 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from models.blocks import Norm2d, ResidualBlock, conv_block, init_weights, upsample_block
+from models.attention import ClassActivationAttention
+from models.blocks import Blur, init_weights
 from models.conditioning import width
 from models.domains import DIRECTIONS, DOMAINS
 from models.errors import ModelError
+from models.halves import HALVES
+from models.norms import Norm2d
 from models.variants import Variant
-
-DOWNSAMPLING = 4  # two stride-2 convolutions: the image size must be a multiple of it
 
 
 class TranslationNetwork(nn.Module):
     """Encoders and decoders of both domains; every generator is a decoder after an encoder.
 
     With `variant.shared` the deep halves are one module for both domains (XGAN); without, each
-    domain has its own (CycleGAN). The code is a map [N, 4·channels, S/4, S/4], or with
-    `variant.embedding` = E a vector [N, E] as XGAN publishes it. With `variant.residual` the code
+    domain has its own (CycleGAN). The code is a map [N, C, h, w], or with `variant.embedding` = E a
+    vector [N, E] as XGAN publishes it; C and h: see `halves`. With `variant.residual` the code
     also carries the image and the decoder draws only the change: tanh(f(x) + atanh(0.95·x)), so
     that training starts from a copy (de Bel et al., Residual CycleGAN, 2021).
     """
 
     def __init__(self, variant: Variant, image_size: int) -> None:
         super().__init__()
-        if image_size % DOWNSAMPLING or image_size < 16:
-            raise ModelError(
-                f"image_size {image_size} must be a multiple of {DOWNSAMPLING} and at least 16"
-            )
-        c, norm, mode = variant.channels, variant.norm, variant.upsampling
+        halves = HALVES[variant.architecture](variant, image_size)
         deep_names = ("both",) if variant.shared else DOMAINS
-        side = image_size // DOWNSAMPLING
-        to_code: list[nn.Module] = []
-        from_code: list[nn.Module] = []
-        if variant.embedding:
-            flat = 4 * c * side * side
-            to_code = [nn.Flatten(), nn.Linear(flat, variant.embedding)]
-            from_code = [nn.Linear(variant.embedding, flat), nn.Unflatten(1, (4 * c, side, side))]
-
-        def deep_encoder() -> nn.Sequential:
-            blocks = [
-                ResidualBlock(4 * c, norm) for _ in range(variant.blocks - variant.blocks // 2)
-            ]
-            return nn.Sequential(conv_block(2 * c, 4 * c, 3, norm, stride=2), *blocks, *to_code)
-
-        def deep_decoder() -> nn.Sequential:
-            blocks = [ResidualBlock(4 * c, norm) for _ in range(variant.blocks // 2)]
-            return nn.Sequential(*from_code, *blocks, upsample_block(4 * c, 2 * c, norm, mode))
-
-        def shallow_encoder() -> nn.Sequential:
-            return nn.Sequential(conv_block(3, c, 7, norm), conv_block(c, 2 * c, 3, norm, stride=2))
-
-        def shallow_decoder() -> nn.Sequential:
-            to_rgb = nn.Conv2d(c, 3, 7, padding=3, padding_mode="reflect")
-            return nn.Sequential(upsample_block(2 * c, c, norm, mode), to_rgb)
-
         self.shared, self.residual = variant.shared, variant.residual
+        self.downsampling = halves.downsampling
+        self.code_channels = variant.embedding or halves.map_channels
         # What labels add to each channel of a code, before it is decoded.
         self.label_shift = (
-            nn.Linear(width(variant.labels), variant.embedding or 4 * c, bias=False)
+            nn.Linear(width(variant.labels), self.code_channels, bias=False)
             if variant.labels
             else None
         )
-        self.shallow_encoders = nn.ModuleDict({d: shallow_encoder() for d in DOMAINS})
-        self.deep_encoders = nn.ModuleDict({d: deep_encoder() for d in deep_names})
-        self.deep_decoders = nn.ModuleDict({d: deep_decoder() for d in deep_names})
-        self.shallow_decoders = nn.ModuleDict({d: shallow_decoder() for d in DOMAINS})
+        self.shallow_encoders = nn.ModuleDict({d: halves.shallow_encoder() for d in DOMAINS})
+        self.deep_encoders = nn.ModuleDict({d: halves.deep_encoder() for d in deep_names})
+        self.deep_decoders = nn.ModuleDict({d: halves.deep_decoder() for d in deep_names})
+        self.shallow_decoders = nn.ModuleDict({d: halves.shallow_decoder() for d in DOMAINS})
+        self.to_codes = nn.ModuleDict({d: halves.to_code() for d in deep_names})
         self.apply(init_weights)
+        # Made last, with torch's own initial weights: two more layers of 0.02 would leave of the
+        # code less than the ε of the norms that follow.
+        cams = deep_names if variant.attention == "cam" else ()
+        self.cams = nn.ModuleDict({d: ClassActivationAttention(halves.map_channels) for d in cams})
 
     def encode(self, images: Tensor, domain: str) -> Tensor:
         """Float [N, 3, S, S] in [-1, 1], seen as images of `domain` → their code."""
-        deep = self.deep_encoders["both" if self.shared else domain]
-        code = deep(self.shallow_encoders[domain](images))
+        return self.encode_with_logits(images, domain)[0]
+
+    def encode_with_logits(self, images: Tensor, domain: str) -> tuple[Tensor, Tensor | None]:
+        """`encode`, and the logits [N, 2] by which `attention: cam` knows images of `domain`."""
+        key, logits = "both" if self.shared else domain, None
+        features = self.deep_encoders[key](self.shallow_encoders[domain](images))
+        if self.cams:
+            features, logits = self.cams[key](features)
+        code = self.to_codes[key](features)
         if self.residual:
-            return torch.cat([code, F.pixel_unshuffle(images, DOWNSAMPLING)], dim=1)
-        return code
+            code = torch.cat([code, F.pixel_unshuffle(images, self.downsampling)], dim=1)
+        return code, logits
 
     def decode(self, code: Tensor, domain: str, labels: Tensor | None = None) -> Tensor:
         """A code → float [N, 3, S, S] in [-1, 1], drawn in `domain`.
@@ -96,9 +82,9 @@ class TranslationNetwork(nn.Module):
         deep = self.deep_decoders["both" if self.shared else domain]
         if not self.residual:
             return self.shallow_decoders[domain](deep(self._labelled(code, labels))).tanh()
-        code, source = code[:, : -3 * DOWNSAMPLING**2], code[:, -3 * DOWNSAMPLING**2 :]
+        code, source = code[:, : self.code_channels], code[:, self.code_channels :]
         code = self._labelled(code, labels)
-        source = F.pixel_shuffle(source.float(), DOWNSAMPLING).clamp(-1, 1)
+        source = F.pixel_shuffle(source.float(), self.downsampling).clamp(-1, 1)
         change = self.shallow_decoders[domain](deep(code))
         return (change + (0.95 * source).atanh()).tanh()
 
@@ -124,18 +110,27 @@ class PatchDiscriminator(nn.Module):
     With labels it is a projection discriminator (Miyato & Koyama, 2018, eq. 3).
 
     `layers` stride-2 convolutions, then two of stride 1. The published 3 make a patch of 70
-    pixels, which at 64 px sees the whole face; 2 make one of 34 pixels.
+    pixels, which at 64 px sees the whole face; 2 make one of 34 pixels. With `antialias` the
+    strides are those of a `Blur` after each activation.
     """
 
     def __init__(
-        self, channels: int = 64, layers: int = 3, norm: str = "instance", label_width: int = 0
+        self,
+        channels: int = 64,
+        layers: int = 3,
+        norm: str = "instance",
+        label_width: int = 0,
+        antialias: bool = False,
     ) -> None:
         super().__init__()
         widths = [min(channels * 2**i, channels * 8) for i in range(layers + 1)]
         instance = norm == "instance"  # which removes a bias, and the first layer has none
-        body: list[nn.Module] = [nn.Conv2d(3, widths[0], 4, 2, 1), nn.LeakyReLU(0.2, inplace=True)]
+        halving = 1 if antialias else 2
+        body: list[nn.Module] = [nn.Conv2d(3, widths[0], 4, halving, 1)]
+        body.append(nn.LeakyReLU(0.2, inplace=True))
         for i in range(1, layers + 1):
-            stride = 2 if i < layers else 1
+            body += [Blur(2)] if antialias else []
+            stride = halving if i < layers else 1
             body.append(nn.Conv2d(widths[i - 1], widths[i], 4, stride, 1, bias=not instance))
             body += [Norm2d("instance")] if instance else []
             body.append(nn.LeakyReLU(0.2, inplace=True))
@@ -201,6 +196,7 @@ class TrainingNetworks(nn.Module):
             variant.discriminator_layers,
             variant.discriminator_norm,
             width(variant.labels),
+            variant.antialias,
         )
         used = DOMAINS if variant.weight("adversarial") else ()
         if used and image_size < 3 * 2**variant.discriminator_layers:
@@ -209,7 +205,7 @@ class TrainingNetworks(nn.Module):
                 f"{variant.discriminator_layers}: lower it, or raise image_size"
             )
         self.discriminators = nn.ModuleDict({d: critic() for d in used})
-        code_channels = variant.embedding or 4 * variant.channels
+        code_channels = self.translator.code_channels
         self.domain_classifier = (
             DomainClassifier(code_channels) if variant.weight("domain_adversarial") else None
         )

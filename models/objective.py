@@ -62,9 +62,13 @@ class Step:
         return self.networks.translator.decode(code, domain, labels).float()
 
     @_once
+    def encoded(self, domain: str) -> tuple[Tensor, Tensor | None]:
+        """Code of the real images of `domain`, and the logits of the encoder's attention."""
+        return self.networks.translator.encode_with_logits(self.real[domain], domain)
+
     def code(self, domain: str) -> Tensor:
         """Code of the real images of `domain`."""
-        return self.networks.translator.encode(self.real[domain], domain)
+        return self.encoded(domain)[0]
 
     @_once
     def fake(self, domain: str) -> Tensor:
@@ -85,10 +89,20 @@ class Step:
         return self.draw(self.code_of_fake(other(domain)), domain, source=domain)
 
     @_once
+    def encoded_as_other(self, domain: str) -> tuple[Tensor, Tensor | None]:
+        """`encoded`, by the encoder of the other domain."""
+        return self.networks.translator.encode_with_logits(self.real[domain], other(domain))
+
+    @_once
     def same(self, domain: str) -> Tensor:
         """Real images of `domain` through the generator whose *target* is `domain`."""
-        code = self.networks.translator.encode(self.real[domain], other(domain))
-        return self.draw(code, domain, source=domain)
+        return self.draw(self.encoded_as_other(domain)[0], domain, source=domain)
+
+    def cam_logits(self, domain: str) -> tuple[Tensor, Tensor]:
+        """The attention's logits in the encoder of `domain`: for its own images, for the others."""
+        own, others = self.encoded(domain)[1], self.encoded_as_other(other(domain))[1]
+        assert own is not None and others is not None
+        return own.float(), others.float()
 
     @_once
     def decoded(self, domain: str) -> Tensor:
@@ -166,6 +180,7 @@ TERMS: dict[str, Callable[[Step], Tensor]] = {
     "teacher": _both(
         lambda s, d: losses.teacher(s.student(d), s.recognized_real(d)[-1].mean((2, 3)))
     ),
+    "cam": _both(lambda s, d: losses.cam(*s.cam_logits(d))),
 }
 assert tuple(TERMS) == LOSSES
 

@@ -20,17 +20,21 @@ LOSSES = (
     "domain_adversarial",
     "perceptual",
     "teacher",
+    "cam",
 )
 JUDGED = ("perceptual", "teacher")  # losses that ask a trained recognizer
 CHOICES = {  # the values of every key that is a word
-    "architecture": ("cyclegan", "xgan"),
+    "architecture": ("cyclegan", "xgan", "xgan_published", "gatys"),
     "upsampling": ("transposed", "nearest"),
-    "norm": ("instance", "layer"),
+    "norm": ("instance", "layer", "adalin"),
+    "attention": ("none", "cam", "self"),
     "discriminator_norm": ("instance", "spectral", "none"),
     "adversarial_form": ("lsgan", "non_saturating", "hinge", "wasserstein"),
     "penalty": ("none", "r1", "zero_centred", "gradient_penalty"),
     "domain_form": ("cross_entropy", "least_squares"),
+    "style_features": ("recognizer", "vgg19"),
 }
+STYLE_KEYS = ("style_steps", "style_weight", "style_features")  # of architecture gatys, and no more
 DIFF_AUGMENTS = ("colour", "translation", "cutout")
 
 
@@ -39,12 +43,17 @@ class Variant:
     """One row of an experiment table. Defaults are the published CycleGAN at ≤ 128 px."""
 
     name: str
-    architecture: str = "cyclegan"  # "xgan" shares the deep layers of both domains
+    # "xgan" shares the deep layers of both domains, and "xgan_published" is deeper, see
+    # models/halves.py; "gatys" learns nothing, see models/gatys.py.
+    architecture: str = "cyclegan"
     channels: int = 64  # of the generator's first layer; doubled by each of two downsamplings
     blocks: int = 6  # residual blocks, half of them in the encoder
     embedding: int = 0  # length of the code vector; 0 keeps it a map, which blurs less
     upsampling: str = "transposed"  # or "nearest": no checkerboards, half again as slow
-    norm: str = "instance"  # or "layer", which keeps the colours
+    # Or "layer", which keeps the colours, or "adalin", a learned share of both (models/norms.py).
+    norm: str = "instance"
+    attention: str = "none"  # at the bottleneck: "self" or "cam", see models/attention.py
+    antialias: bool = False  # blur before pixels are dropped and after they are added (Zhang, 2019)
     residual: bool = False  # cyclegan only: draw the change to the image, not a new one
     discriminator_channels: int = 64
     discriminator_layers: int = 3
@@ -74,15 +83,27 @@ class Variant:
     # σ of the noise on a translation before its way back: CycleGAN hides the source in high
     # frequencies (Chu et al., 2017), and noise drowns them.
     return_noise: float = 0.0
+    # Of architecture gatys alone: how long each image is optimised, what the style counts beside
+    # the content, and the network whose features both are measured in.
+    style_steps: int = 60
+    style_weight: float = 1.0
+    style_features: str = "recognizer"  # or "vgg19", torchvision's, where it is on disk
 
     @property
     def shared(self) -> bool:
         """Whether both domains use the same deep layers."""
-        return self.architecture == "xgan"
+        return self.architecture in ("xgan", "xgan_published")
+
+    @property
+    def learns(self) -> bool:
+        """Whether there are weights to train."""
+        return self.architecture != "gatys"
 
     @property
     def asks_recognizer(self) -> bool:
-        """Whether a loss needs a trained recognizer."""
+        """Whether a loss needs a trained recognizer, or style transfer does."""
+        if not self.learns:
+            return self.style_features == "recognizer"
         return any(self.weight(loss) for loss in JUDGED)
 
     def weight(self, loss: str, progress: float = 0.0) -> float:
@@ -91,11 +112,12 @@ class Variant:
         return start + progress * (self.final_losses.get(loss, start) - start)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data that `variant_from_dict` reads back."""
+        """Plain data that `variant_from_dict` reads back: the keys of the architecture."""
         plain = {key: dict(getattr(self, key)) for key in ("losses", "final_losses")}
         labels = {name: list(classes) for name, classes in self.labels.items()}
         lists = {"labels": labels, "diff_augment": list(self.diff_augment)}
-        return {**asdict(self), **plain, **lists}
+        every = {**asdict(self), **plain, **lists}
+        return {key: value for key, value in every.items() if _belongs(key, self.architecture)}
 
 
 # Without the identity loss a short run may settle on dark faces with light hair: nothing else in
@@ -111,7 +133,21 @@ _XGAN = {
 BUILT_IN = {
     "cyclegan": Variant("cyclegan"),
     "xgan": Variant("xgan", architecture="xgan", norm="layer", losses=_XGAN),
+    "xgan_published": Variant(
+        "xgan_published",
+        architecture="xgan_published",
+        channels=32,
+        embedding=1024,
+        norm="layer",
+        losses=_XGAN,
+    ),
+    "gatys": Variant("gatys", architecture="gatys", losses={}),
 }
+
+
+def _belongs(key: str, architecture: str) -> bool:
+    """Whether a variant of `architecture` has `key`."""
+    return key in ("name", "architecture") or (architecture == "gatys") == (key in STYLE_KEYS)
 
 
 def variant_from_dict(data: Mapping[str, Any], name: str | None = None) -> Variant:
@@ -125,7 +161,16 @@ def variant_from_dict(data: Mapping[str, Any], name: str | None = None) -> Varia
     refuse_unknown("key", data, known)
     if "name" not in data:
         raise ModelError("a variant needs a name: add `name:`")
-    variant = replace(Variant(str(data["name"])), **data)
+    name, architecture = str(data["name"]), data.get("architecture", "cyclegan")
+    refuse_unknown("architecture", [architecture], CHOICES["architecture"])
+    for key in data:
+        if not _belongs(key, architecture):
+            raise ModelError(
+                f"variant {name}: `{key}` means nothing to architecture {architecture}: remove it"
+                + (f" (it has {', '.join(STYLE_KEYS)})" if architecture == "gatys" else "")
+            )
+    blank = Variant(name) if architecture != "gatys" else Variant(name, losses={})
+    variant = replace(blank, **data)
     _check(variant)
     return replace(
         variant,
@@ -171,12 +216,14 @@ def _check(variant: Variant) -> None:
     for key in ("channels", "discriminator_channels", "discriminator_layers"):
         _number(variant, key, getattr(variant, key), 1, whole=True)
     _number(variant, "discriminator_steps", variant.discriminator_steps, 1, whole=True)
+    _number(variant, "style_steps", variant.style_steps, 0, whole=True)
+    _number(variant, "style_weight", variant.style_weight, 0)
     for key in ("blocks", "embedding"):
         _number(variant, key, getattr(variant, key), 0, whole=True)
     rates = ("discriminator_rate", "penalty_weight", "weight_clip", "shift", "zoom", "return_noise")
     for key in rates:
         _number(variant, key, getattr(variant, key), 0)
-    for key in ("flip", "residual"):
+    for key in ("flip", "residual", "antialias"):
         if not isinstance(getattr(variant, key), bool):
             raise ModelError(f"variant {variant.name}: `{key}` must be true or false")
     late = [loss for loss in variant.final_losses if not variant.weight(loss)]
@@ -197,7 +244,21 @@ def _check(variant: Variant) -> None:
             f"variant {variant.name}: `residual` puts the image into the code, so it needs "
             "architecture cyclegan, embedding 0 and no loss on codes"
         )
-    if not any(variant.losses.values()):
+    if variant.architecture == "xgan_published" and not variant.embedding:
+        raise ModelError(
+            f"variant {variant.name}: the code of xgan_published is a vector: set `embedding: 1024`"
+        )
+    blocks = 0 if variant.architecture == "xgan_published" else variant.blocks
+    if variant.norm == "adalin" and blocks < 2:
+        raise ModelError(
+            f"variant {variant.name}: `norm: adalin` is that of a decoder's residual blocks: "
+            "set `blocks` to 2 or more, and architecture cyclegan or xgan"
+        )
+    if variant.weight("cam") and variant.attention != "cam":
+        raise ModelError(
+            f"variant {variant.name}: the loss `cam` is that of an attention: set `attention: cam`"
+        )
+    if variant.learns and not any(variant.losses.values()):
         raise ModelError(f"variant {variant.name}: every loss has weight 0, nothing to train")
 
 

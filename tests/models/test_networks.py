@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F
 
-from models.blocks import Norm2d
+from models.blocks import Blur, conv_block
 from models.errors import ModelError
 from models.networks import (
     DomainClassifier,
@@ -13,6 +14,8 @@ from models.networks import (
     TrainingNetworks,
     TranslationNetwork,
 )
+from models.norms import Norm2d
+from models.variants import BUILT_IN, variant_from_dict
 from tests.models.helpers import variant
 
 
@@ -32,16 +35,21 @@ def test_translates_to_the_same_size_within_range(architecture, upsampling, embe
     torch.testing.assert_close(drawn, network.decode(code, "anime"))
 
 
-def test_xgan_shares_the_deep_half_and_cyclegan_shares_nothing():
-    def reached(spec, domain):
-        network = TranslationNetwork(spec, 32)
-        network.encode(torch.zeros(1, 3, 32, 32), domain).sum().backward()
-        return {name for name, p in network.named_parameters() if p.grad is not None}
+def reached(network: TranslationNetwork, domain: str, size: int = 32) -> set[int]:
+    """Which weights the code of an image of `domain` depends on."""
+    weights = list(network.parameters())
+    code = network.encode(torch.rand(1, 3, size, size), domain)
+    grads = torch.autograd.grad(code.sum(), weights, allow_unused=True)
+    return {id(weight) for weight, grad in zip(weights, grads, strict=True) if grad is not None}
 
-    shared = reached(variant("xgan"), "photos") & reached(variant("xgan"), "anime")
-    assert shared
-    assert all(name.startswith("deep_encoders.both") for name in shared)
-    assert not reached(variant("cyclegan"), "photos") & reached(variant("cyclegan"), "anime")
+
+@pytest.mark.parametrize("embedding", [0, 24])
+def test_xgan_shares_the_deep_half_and_cyclegan_shares_nothing(embedding):
+    xgan = TranslationNetwork(variant("xgan", embedding=embedding), 32)
+    deep = [*xgan.deep_encoders["both"].parameters(), *xgan.to_codes["both"].parameters()]
+    assert reached(xgan, "photos") & reached(xgan, "anime") == {id(weight) for weight in deep}
+    cyclegan = TranslationNetwork(variant("cyclegan", embedding=embedding), 32)
+    assert not reached(cyclegan, "photos") & reached(cyclegan, "anime")
 
 
 def test_weights_start_as_published():
@@ -128,3 +136,101 @@ def test_generator_parameters_are_all_but_the_discriminators():
     critics = {id(p) for p in networks.discriminators.parameters()}
     assert not ours & critics
     assert ours | critics == {id(p) for p in networks.parameters()}
+
+
+def published(**changes):
+    return variant_from_dict({**BUILT_IN["xgan_published"].to_dict(), **changes})
+
+
+@pytest.mark.parametrize("upsampling", ["transposed", "nearest"])
+def test_published_xgan_has_the_papers_layers(upsampling):
+    network = TranslationNetwork(published(upsampling=upsampling), 64)
+    seen: list[list[int]] = []
+    kinds = (torch.nn.Conv2d, torch.nn.ConvTranspose2d, torch.nn.Linear)
+    for module in network.modules():
+        if isinstance(module, kinds):
+            module.register_forward_hook(lambda _m, _x, y: seen.append(list(y.shape[1:])))
+    with torch.no_grad():
+        code = network.encode(torch.rand(2, 3, 64, 64) * 2 - 1, "photos")
+        encoder, seen[:] = list(seen), []
+        drawn = network.decode(code, "anime")
+    maps = [[32, 32, 32], [64, 16, 16], [128, 8, 8], [256, 4, 4]]
+    assert encoder == [*maps, [1024], [1024]]
+    assert code.shape == (2, 1024) and drawn.shape == (2, 3, 64, 64)
+    torch.testing.assert_close(code.norm(dim=1), torch.ones(2))
+    assert seen == [[512 * 4 * 4], [256, 8, 8], [128, 16, 16], [64, 32, 32], [3, 64, 64]]
+
+
+def test_published_xgan_shares_the_deep_half():
+    network = TranslationNetwork(published(channels=4, embedding=16), 64)
+    deep = [*network.deep_encoders["both"].parameters(), *network.to_codes["both"].parameters()]
+    assert reached(network, "photos", 64) & reached(network, "anime", 64) == {id(w) for w in deep}
+    assert set(network.deep_decoders) == {"both"}
+    assert set(network.shallow_decoders) == {"photos", "anime"}
+
+
+@pytest.mark.parametrize("size", [72, 16])
+def test_published_xgan_refuses_image_sizes_it_cannot_halve_four_times(size):
+    with pytest.raises(ModelError, match="must be a multiple of 16 and at least 32 .*published"):
+        TranslationNetwork(published(), size)
+
+
+ANTIALIASED = {
+    "cyclegan": {"antialias": True},
+    "cyclegan nearest": {"antialias": True, "upsampling": "nearest"},
+    "xgan_published": {"antialias": True, "embedding": 8},
+}
+
+
+@pytest.mark.parametrize("name", ANTIALIASED)
+def test_antialiasing_keeps_shapes_and_adds_no_weights(name):
+    architecture, changes = name.split()[0], ANTIALIASED[name]
+    spec, plain = (variant(architecture, **{**changes, "antialias": x}) for x in (True, False))
+    smooth, rough = (TrainingNetworks(s, 64) for s in (spec, plain))
+    count = [sum(p.numel() for p in n.parameters()) for n in (smooth, rough)]
+    assert count[0] == count[1]
+    images = torch.rand(1, 3, 64, 64)
+    for network in (smooth, rough):
+        assert network.translator.translate(images, "anime2photos").shape == images.shape
+    sides = [n.discriminators["anime"](images).shape for n in (smooth, rough)]
+    assert sides[0] == sides[1]
+
+
+def test_antialiasing_blurs_after_every_stride():
+    network = TrainingNetworks(variant("cyclegan", antialias=True), 64)
+    strides = [m.stride for m in network.modules() if isinstance(m, torch.nn.Conv2d)]
+    assert set(strides) == {(1, 1)}  # all pixels are convolved
+    blurs = [m.stride for m in network.modules() if isinstance(m, Blur)]
+    # Two enlargements of each decoder; two halvings of each encoder and of each discriminator.
+    assert sorted(blurs) == [1] * 4 + [2] * 8
+    assert not any(isinstance(m, Blur) for m in TrainingNetworks(variant("xgan"), 64).modules())
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("side", [7, 8])
+def test_blur_is_the_binomial_filter(stride, side):
+    x = torch.randn(2, 3, side, side, dtype=torch.float64)
+    row = torch.tensor([1.0, 2.0, 1.0], dtype=torch.float64) / 4
+    kernel = torch.outer(row, row).expand(3, 1, 3, 3)
+    padded = F.pad(x, (1, 1, 1, 1), mode="reflect")
+    expected = F.conv2d(padded, kernel, stride=stride, groups=3)
+    torch.testing.assert_close(Blur(stride)(x), expected)
+    last = Blur(stride)(x.contiguous(memory_format=torch.channels_last))
+    assert last.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_antialiased_halving_hardly_depends_on_where_the_pixels_fall():
+    """Zhang (2019): a shift by one pixel changes the small picture of a fine pattern less."""
+    torch.manual_seed(0)
+    images = torch.rand(2, 4, 32, 33)
+
+    def change(antialias: bool) -> float:
+        torch.manual_seed(1)
+        half = conv_block(4, 4, 3, "none", stride=2, antialias=antialias)
+        half[1] = torch.nn.Identity()
+        left, right = half(images[..., :-1]), half(images[..., 1:])
+        inner = (..., slice(2, -2), slice(2, -2))
+        return ((left - right)[inner].norm() / left[inner].norm()).item()
+
+    with torch.no_grad():
+        assert change(True) < 0.7 * change(False)

@@ -31,7 +31,7 @@ def step_for(spec) -> Step:
 
 
 def count_passes(step: Step, monkeypatch) -> dict[str, int]:
-    counts = {"encode": 0, "decode": 0}
+    counts = {"encode_with_logits": 0, "decode": 0}
     translator = step.networks.translator
     for name in counts:
         original = getattr(translator, name)
@@ -50,28 +50,28 @@ def test_loss_of_weight_zero_is_never_called(off, monkeypatch):
         raise AssertionError(f"{off} was called")
 
     monkeypatch.setitem(TERMS, off, refuse)
-    spec = variant("xgan", losses={**EVERY, off: 0})
+    spec = variant("xgan", losses={**EVERY, off: 0}, attention="cam")
     terms = generator_terms(step_for(spec))
     assert set(terms) == set(LOSSES) - {off}
     with pytest.raises(AssertionError, match="was called"):
-        generator_terms(step_for(variant("xgan", losses=EVERY)))
+        generator_terms(step_for(variant("xgan", losses=EVERY, attention="cam")))
 
 
 def test_network_passes_are_shared_and_only_the_needed_ones_made(monkeypatch):
-    step = step_for(variant("xgan", losses=EVERY))
+    step = step_for(variant("xgan", losses=EVERY, attention="cam"))
     counts = count_passes(step, monkeypatch)
     generator_terms(step)
     # encode: 2 real, 2 translations, 2 identity; decode: 2 translations, 2 returned, 2 identity,
     # 2 reconstructions.
-    assert counts == {"encode": 6, "decode": 8}
+    assert counts == {"encode_with_logits": 6, "decode": 8}
     step = step_for(variant("xgan", losses={"reconstruction": 1}))
     counts = count_passes(step, monkeypatch)
     generator_terms(step)
-    assert counts == {"encode": 2, "decode": 2}
+    assert counts == {"encode_with_logits": 2, "decode": 2}
 
 
 def test_terms_are_what_their_names_say():
-    spec = variant("cyclegan", return_noise=0.0, losses=EVERY)
+    spec = variant("cyclegan", return_noise=0.0, losses=EVERY, attention="cam")
     step = step_for(spec)
     networks, photos, anime = step.networks, step.real["photos"], step.real["anime"]
     forth, back = (

@@ -64,7 +64,8 @@ def test_judges_exist_only_for_losses_that_ask_them():
     networks = TrainingNetworks(silent, 32)
     assert not networks.discriminators
     assert networks.domain_classifier is None and networks.student is None
-    every = variant_from_dict({"channels": 4, "losses": dict.fromkeys(LOSSES, 1)}, name="v")
+    data = {"channels": 4, "attention": "cam", "losses": dict.fromkeys(LOSSES, 1)}
+    every = variant_from_dict(data, name="v")
     networks = TrainingNetworks(every, 32, teacher_features=8)
     assert set(networks.discriminators) == {"photos", "anime"}
     assert networks.domain_classifier is not None and networks.student.out_features == 8
