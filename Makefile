@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help install demo test check bench ui clean
+.PHONY: help install demo test check bench ablation ui clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' Makefile | awk -F ':.*## ' '{printf "make %-9s %s\n", $$1, $$2}'
@@ -42,6 +42,10 @@ check: install  ## lint, format, types
 
 bench: install  ## throughput and memory, printed and written to reports/benchmarks.md
 	python -m tests.bench
+
+SEEDS ?= 1,2,3
+ablation: install  ## all variants over SEEDS=1,2,3 as DVC experiments, tabulated in reports/ablation.md
+	python -m pipeline.ablation --seeds $(SEEDS)
 
 ui: install  ## the MLflow UI on this project's runs
 	python -m pipeline.ui

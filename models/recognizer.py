@@ -153,7 +153,8 @@ def train_recognizer(
 
 def accuracy(model: Recognizer, domain: Domain) -> dict[str, dict[str, float]]:
     """For each head with known labels: `accuracy`, `balanced` (mean recall of the classes that
-    occur) and `images`, the number of known labels. Fractions in 0…1."""
+    occur), `chance` (1 over their number, what guessing gives `balanced`) and `images`, the number
+    of known labels. Fractions in 0…1."""
     predicted = {name: p.argmax(1) for name, p in model.predict(domain.images).items()}
     scores = {}
     for name, classes in model.heads.items():
@@ -168,6 +169,7 @@ def accuracy(model: Recognizer, domain: Domain) -> dict[str, dict[str, float]]:
         scores[name] = {
             "accuracy": right.mean().item(),
             "balanced": torch.stack(recalls).mean().item(),
+            "chance": 1 / len(recalls),
             "images": int(known.sum()),
         }
     return scores
@@ -177,8 +179,8 @@ def save_recognizer(dir: Path | str, model: Recognizer) -> None:
     """Write `recognizer.safetensors` and `config.json` into `dir`; same model, same bytes."""
     dir = Path(dir)
     write_weights(dir / WEIGHTS, model.state_dict())
-    config = {"heads": model.heads, "channels": model.channels, "image_size": model.image_size}
-    write_json(dir / CONFIG, config)
+    names = ("heads", "channels", "image_size", "temperatures")
+    write_json(dir / CONFIG, {name: getattr(model, name) for name in names})
 
 
 def load_recognizer(dir: Path | str, device: str = "auto") -> Recognizer:
@@ -187,6 +189,7 @@ def load_recognizer(dir: Path | str, device: str = "auto") -> Recognizer:
     config = read_json(dir / CONFIG)
     try:
         model = Recognizer(config["heads"], config["channels"], config["image_size"])
+        model.temperatures.update(config.get("temperatures", {}))  # none: never calibrated
         model.load_state_dict(read_weights(dir / WEIGHTS))
     except (KeyError, TypeError, RuntimeError) as error:
         raise ModelError(f"{dir / WEIGHTS} does not fit {CONFIG} beside it: train again") from error

@@ -17,12 +17,14 @@ from models.errors import ModelError
 class Recognizer(nn.Module):
     """Four stages of two 3×3 convolutions, each halving the size, then one linear layer a head.
 
-    `heads` maps an attribute to its classes, e.g. {"smile": ["yes", "no"]}.
+    `heads` maps an attribute to its classes, e.g. {"smile": ["yes", "no"]}; `temperatures` to what
+    divides its logits for calibrated probabilities (see `models.calibration`), 1 until fitted.
     """
 
     def __init__(self, heads: Mapping[str, Sequence[str]], channels: int, image_size: int) -> None:
         super().__init__()
         self.heads = {name: list(classes) for name, classes in heads.items()}
+        self.temperatures = dict.fromkeys(self.heads, 1.0)
         self.channels, self.image_size = channels, image_size
         widths = [3, channels, channels * 2, channels * 4, channels * 8]
         stages: list[nn.Module] = []
@@ -71,15 +73,19 @@ class Recognizer(nn.Module):
         """uint8 [N, 3, S, S] → float32 [N, 8·channels] on the CPU: what KID compares."""
         return torch.cat(self._batches(images, self.pooled, batch_size))
 
-    def predict(self, images: Tensor, batch_size: int = 256) -> dict[str, Tensor]:
-        """uint8 [N, 3, S, S] → each head's class probabilities, float32 [N, classes] on the CPU."""
-
-        def probabilities(x: Tensor) -> Tensor:
-            return torch.cat([logits.softmax(1) for logits in self(x).values()], dim=1)
-
-        joined = torch.cat(self._batches(images, probabilities, batch_size))
+    def logits(self, images: Tensor, batch_size: int = 256) -> dict[str, Tensor]:
+        """uint8 [N, 3, S, S] → each head's logits as trained, float32 [N, classes] on the CPU."""
+        batches = self._batches(images, lambda x: torch.cat([*self(x).values()], 1), batch_size)
         sizes = [len(classes) for classes in self.heads.values()]
-        return dict(zip(self.heads, joined.split(sizes, dim=1), strict=True))
+        return dict(zip(self.heads, torch.cat(batches).split(sizes, dim=1), strict=True))
+
+    def predict(self, images: Tensor, batch_size: int = 256) -> dict[str, Tensor]:
+        """uint8 [N, 3, S, S] → each head's class probabilities, float32 [N, classes] on the CPU.
+
+        Calibrated: softmax(logits / temperature).
+        """
+        logits = self.logits(images, batch_size)
+        return {name: (z / self.temperatures[name]).softmax(1) for name, z in logits.items()}
 
     @torch.inference_mode()
     def _batches(

@@ -3,12 +3,14 @@
 Reads the splits. ``checkpoints/recognizer/training`` may serve losses (a perceptual loss, XGAN's
 teacher); ``checkpoints/recognizer/evaluation`` only ever judges. Each learns from its own half of
 the training images with its own seed, so that a translator which learns to please one has no
-reason to please the other. Also writes loss curves, confusion matrices and a metrics file.
+reason to please the other. Their confidence is then calibrated on the validation images. Also
+writes loss curves, confusion matrices, a reliability diagram and a metrics file.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from models.calibration import Reliability, calibrate, reliabilities
 from models.data import Domain, load_domain
 from models.domains import DOMAINS
 from models.files import write_bytes
@@ -78,18 +81,35 @@ def train_pair(
 
 
 def scores(recognizer: Recognizer, held_out: Mapping[str, Domain]) -> dict[str, Any]:
-    """Domain → head → ``balanced`` accuracy in [0, 1] and the number of ``images`` labelled.
+    """Domain → head → ``balanced`` accuracy and ``chance``, in [0, 1], and labelled ``images``.
 
     A head of which a domain has one class alone is left out: anybody gets that right.
     """
     result: dict[str, Any] = {}
     for name, domain in held_out.items():
         result[name] = {
-            head: {"balanced": values["balanced"], "images": values["images"]}
+            head: {name: values[name] for name in ("balanced", "chance", "images")}
             for head, values in accuracy(recognizer, domain).items()
             if len(set(domain.labels[head]) & set(recognizer.heads[head])) > 1
         }
     return result
+
+
+def calibration_errors(
+    measured: Mapping[str, Mapping[str, Mapping[str, Reliability]]],
+) -> dict[str, Any]:
+    """Domain → head → expected calibration error ``before`` and ``after``, in [0, 1], and the
+    number of labelled ``images``, from a domain's `models.calibration.reliabilities` each."""
+    return {
+        name: {
+            head: {
+                **{when: bins.error for when, bins in pair.items()},
+                "images": int(pair["after"].counts.sum()),
+            }
+            for head, pair in heads.items()
+        }
+        for name, heads in measured.items()
+    }
 
 
 def confusion(recognizer: Recognizer, domain: Domain, head: str) -> np.ndarray:
@@ -111,34 +131,68 @@ def curves(trained: Mapping[str, tuple[Recognizer, pd.DataFrame]]) -> pd.DataFra
     return pd.concat(parts, axis=1).reset_index()
 
 
+def load(split: str, name: str, image_size: int) -> Domain:
+    """One split of a domain. Where a picture is from is a label, too: the one that a head can
+    learn where nothing else is known."""
+    loaded = load_domain(SPLITS, split, name, image_size)
+    return replace(loaded, labels=loaded.labels.assign(domain=name))
+
+
+def draw(
+    sheets: Path,
+    judge: Recognizer,
+    held_out: Mapping[str, Domain],
+    measured: Mapping[str, Mapping[str, Mapping[str, Reliability]]],
+) -> None:
+    """Confusion matrices on validation and reliability diagrams on test images, as PNG."""
+    for head in [name for name, classes in judge.heads.items() if len(classes) > 2]:
+        counts = {
+            name: confusion(judge, domain, head)
+            for name, domain in held_out.items()
+            if head in domain.labels
+        }
+        title = f"{head}: validation, evaluation recognizer"
+        pictures.confusion_sheet(sheets / f"{head}.png", counts, judge.heads[head], title)
+    panels = {
+        f"{head}, {name}": pair for name, heads in measured.items() for head, pair in heads.items()
+    }
+    if panels:
+        title = "Reliability: test, evaluation recognizer"
+        pictures.reliability_sheet(sheets / "reliability.png", panels, title)
+
+
 def main() -> None:
     """Run the stage."""
     settings, compute = params.load(params.Recognizer), params.load(params.Compute)
     if compute.threads:
         torch.set_num_threads(compute.threads)
-    train, held_out = (
-        {name: load_domain(SPLITS, split, name, settings.image_size) for name in DOMAINS}
-        for split in ("train", "val")
+    train, held_out, test = (
+        {name: load(split, name, settings.image_size) for name in DOMAINS}
+        for split in ("train", "val", "test")
     )
     with tracking.stage_run("recognizer", params.plain(settings), inputs=[SPLITS]) as run:
         trained = train_pair(train, settings, compute.device)
+        for recognizer, _ in trained.values():
+            calibrate(recognizer, list(held_out.values()))
         with tables.new_folder(OUT) as out:
             for role, (recognizer, _) in trained.items():
                 save_recognizer(out / role, recognizer)
         losses = curves(trained)
         write_bytes(CURVES, losses.to_csv(index=False, float_format="%.6g").encode())
-        judge = trained["evaluation"][0]
+        # Measured on images that no temperature was fitted to.
+        measured = {
+            role: {name: reliabilities(network, domain) for name, domain in test.items()}
+            for role, (network, _) in trained.items()
+        }
         with tables.new_folder(SHEETS) as sheets:
-            for head in [name for name, classes in judge.heads.items() if len(classes) > 2]:
-                counts = {
-                    name: confusion(judge, domain, head)
-                    for name, domain in held_out.items()
-                    if head in domain.labels
-                }
-                title = f"{head}: validation, evaluation recognizer"
-                pictures.confusion_sheet(sheets / f"{head}.png", counts, judge.heads[head], title)
+            draw(sheets, trained["evaluation"][0], held_out, measured["evaluation"])
         metrics: dict[str, Any] = {
-            role: scores(network, held_out) for role, (network, _) in trained.items()
+            role: {
+                **scores(network, held_out),
+                "temperature": network.temperatures,
+                "calibration_error": calibration_errors(measured[role]),
+            }
+            for role, (network, _) in trained.items()
         }
         stage.write_json(stage.METRICS / "recognizer.json", metrics)
         run.metrics(metrics)

@@ -115,6 +115,15 @@ def _fits(run: Run, params: Mapping[str, Any]) -> bool:
     return same and run.data.tags.get("dvc_experiment") == _experiment()
 
 
+def newest_metric(key: str, name: str) -> float:
+    """Metric ``name`` of the newest run tagged ``key`` that has it; NaN where none has."""
+    _open_store()
+    for run in _runs_with_key(key):
+        if name in run.data.metrics:
+            return float(run.data.metrics[name])
+    return float("nan")
+
+
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested mappings as one level with dotted names."""
     flat: dict[str, Any] = {}
@@ -155,14 +164,17 @@ def _open_store() -> None:
 
 
 def _run_with_key(key: str) -> Run | None:
-    runs: list[Run] = mlflow.search_runs(
+    return next(iter(_runs_with_key(key)), None)
+
+
+def _runs_with_key(key: str) -> list[Run]:
+    """Newest first."""
+    return mlflow.search_runs(
         experiment_names=[EXPERIMENT],
         filter_string=f"tags.key = '{key}'",
         order_by=["attributes.start_time DESC"],
-        max_results=1,
         output_format="list",
     )
-    return runs[0] if runs else None
 
 
 def _common_tags(name: str, continued: bool) -> dict[str, str]:

@@ -56,6 +56,7 @@ def test_learns_coloured_squares(trained):
     assert scores["colour"]["balanced"] > 0.95
     assert scores["place"]["balanced"] > 0.9
     assert scores["colour"]["images"] == 200
+    assert scores["colour"]["chance"] == pytest.approx(1 / 3)
 
 
 def test_probabilities_and_features_have_their_shapes(trained):

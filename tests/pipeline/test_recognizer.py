@@ -84,7 +84,7 @@ def test_stage_writes_networks_that_read_the_labels(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fake_run
 ):
     monkeypatch.chdir(tmp_path)
-    for split, n in (("train", 120), ("val", 30)):
+    for split, n in (("train", 120), ("val", 30), ("test", 35)):
         for seed, name in enumerate(("photos", "anime")):
             write_split(Path("data/splits") / split, name, domain(n, seed + 10 * n))
     Path("params.yaml").write_text(
@@ -94,10 +94,20 @@ def test_stage_writes_networks_that_read_the_labels(
     metrics = json.loads((stage.METRICS / "recognizer.json").read_text())
     assert metrics["evaluation"]["anime"]["hair"]["balanced"] > 0.9
     assert metrics["evaluation"]["anime"]["hair"]["images"] == 24  # the unknown ones are masked
+    assert metrics["evaluation"]["anime"]["hair"]["chance"] == 0.5  # no blue hair among them
+    error = metrics["evaluation"]["calibration_error"]["photos"]
+    assert error["hair"]["images"] == 28 and error["smile"]["images"] == 35
+    assert error["smile"]["after"] != error["smile"]["before"]
+    networks = {role: load_recognizer(recognizer.OUT / role) for role in recognizer.ROLES}
+    assert networks["evaluation"].temperatures["smile"] != 1
+    assert metrics["training"]["temperature"] == pytest.approx(
+        networks["training"].temperatures, abs=1e-6
+    )
     assert load_recognizer(recognizer.OUT / "training").heads == HEADS
     losses = pd.read_csv(recognizer.CURVES)
     assert losses["evaluation_hair"].iloc[-1] < losses["evaluation_hair"].iloc[0]
-    assert tables.decode((recognizer.SHEETS / "hair.png").read_bytes()).std() > 10
+    for name in ("hair", "reliability"):
+        assert tables.decode((recognizer.SHEETS / f"{name}.png").read_bytes()).std() > 10
     assert stage.SHEETS / "recognizer" in fake_run.artifacts
     assert fake_run.logged["training"]["photos"]["smile"]["images"] == 30
 

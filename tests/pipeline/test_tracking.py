@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import shutil
 from pathlib import Path
 
@@ -103,6 +104,18 @@ def test_evaluating_anew_leaves_the_first_evaluation_alone(
     assert [run.data.params["evaluate.n"] for run in logged] == ["2", "3", "3"]
     assert {run.data.params["lr"] for run in logged} == {"1"}
     assert [run.data.tags["dvc_experiment"] for run in logged] == ["workspace"] * 2 + ["other"]
+
+
+def test_newest_metric_is_of_the_newest_run_that_has_it(project: Path) -> None:
+    for seconds in (10, 20):
+        with tracking.stage_run("train@x", {}, tags={"key": "abc"}) as run:
+            run.metrics({"seconds": seconds})
+    with tracking.stage_run("train@x", {}, tags={"key": "abc"}) as run:
+        run.metrics({"kid": 1})
+    with tracking.stage_run("train@x", {}, tags={"key": "other"}) as run:
+        run.metrics({"seconds": 30})
+    assert tracking.newest_metric("abc", "seconds") == 20
+    assert math.isnan(tracking.newest_metric("absent", "seconds"))
 
 
 def test_a_raising_stage_is_marked_failed(project: Path) -> None:
