@@ -25,7 +25,7 @@ def markdown(card: Mapping[str, Any], summaries: Mapping[str, dict[str, Any]]) -
         "pretty_name": f"face2anime {name}",
         "license": "other",
         "task_categories": ["image-to-image", "unconditional-image-generation"],
-        "tags": ["faces", "aligned", name],
+        "tags": [name] if "whole" in card else ["faces", "aligned", name],
         "size_categories": [_size(card["images"])],
         "configs": [{"config_name": name, "data_files": files}],
     }
@@ -34,15 +34,19 @@ def markdown(card: Mapping[str, Any], summaries: Mapping[str, dict[str, Any]]) -
         for attribute in ATTRIBUTES
         for value in [*values_of(attribute), UNKNOWN]
     ]
+    thing, aligned, owners = "face", "aligned ", "people or posts"
+    about = "Both eyes of every face are at the same two places."
+    if "whole" in card:
+        thing, aligned, owners = "picture", "", "files"
+        about = "Each is the middle square of a picture; no face was looked for."
     sections = [
-        f"# {name}: {card['images']:,} aligned faces of {card['pixels']} pixels",
-        "Both eyes of every face are at the same two places. Rows hold `id` (sha256 of the "
-        "pixels), `image` (PNG), the attributes below and where the image comes from.",
-        "![the mean face](mean.png) ![a hundred faces](sheet.png)",
+        f"# {name}: {card['images']:,} {aligned}{thing}s of {card['pixels']} pixels",
+        f"{about} Rows hold `id` (sha256 of the pixels), `image` (PNG), the attributes below and "
+        "where the image comes from.",
+        f"![the mean {thing}](mean.png) ![a hundred {thing}s](sheet.png)",
         "## Splits",
         _grid(["split", "images"], card["splits"].items()),
-        f"{card['groups']:,} people or posts, none of them in two splits; nor is any near-"
-        "duplicate.",
+        f"{card['groups']:,} {owners}, none of them in two splits; nor is any near-duplicate.",
         "## Sources and licences",
         _grid(["source", "images"], card["sources"].items()),
         _grid(["licence", "images"], card["licences"].items()),

@@ -44,6 +44,7 @@ STEPS = {
         ("faces without their duplicates", "dedupe", "kept"),
     ],
 }
+DETECTION = ("with_faces", "detected")  # keys of steps that whole pictures do not go through
 
 
 def summarise(
@@ -59,11 +60,14 @@ def summarise(
     """
     table = pd.concat(parts.values())
     origin = rows[rows["id"].isin(table["id"])]
-    if domain == "photos":
+    if domain == "photos" and rules.images == "folder":
+        origin = origin.assign(source=rules.path.as_posix(), licence="")
+    elif domain == "photos":
         drawn = rules.path.is_relative_to(DEMO)
         licence = "MIT, drawn by this project" if drawn else f"non-commercial research, {HOME}"
         origin = origin.assign(source="the demo" if drawn else "CelebA", licence=licence)
     return {
+        **({"whole": True} if _is_whole(domain, rows, rules) else {}),
         "images": len(table),
         "pixels": int(tables.decode(table["image"].iloc[0]["bytes"]).shape[0]),
         "splits": {name: len(part) for name, part in parts.items()},
@@ -74,6 +78,13 @@ def summarise(
         "attributes": {name: _shares(table[name]) for name in ATTRIBUTES},
         "unknown": {name: float((table[name] == UNKNOWN).mean()) for name in ATTRIBUTES},
     }
+
+
+def _is_whole(domain: str, rows: pd.DataFrame, rules: Celeba) -> bool:
+    """Whether no face was looked for: every picture was taken as it stands."""
+    if domain == "photos":
+        return rules.eyes == "none"
+    return "left_x" in rows and bool(rows["left_x"].isna().all())
 
 
 def draw(folder: Path, parts: Mapping[str, pd.DataFrame]) -> None:
@@ -103,7 +114,7 @@ def write(
         rules: which photos were asked for.
     """
     for domain, summary in summaries.items():
-        card = {"name": domain, **summary, "funnel": _funnel(domain, metrics, summary["images"])}
+        card = {"name": domain, **summary, "funnel": _funnel(domain, metrics, summary)}
         if domain == "photos":
             card["rules"] = rules.model_dump(mode="json")
         card["biases"] = list(biases(domain, summaries))
@@ -117,7 +128,10 @@ def biases(domain: str, summaries: Mapping[str, dict[str, Any]]) -> Iterator[str
     """What this data set has too much or too little of, each as a sentence with its numbers."""
     ours = summaries[domain]
     other = next(name for name in summaries if name != domain)
-    for name in ATTRIBUTES:
+    labelled = [name for name in ATTRIBUTES if ours["unknown"][name] < 1]
+    if not labelled:
+        yield "No attribute of any image is known."
+    for name in ATTRIBUTES if labelled else []:
         here, there = ours["attributes"][name], summaries[other]["attributes"][name]
         if ours["unknown"][name] > 0.5:
             yield f"{name}: unknown for {ours['unknown'][name]:.0%} of the images."
@@ -133,7 +147,7 @@ def biases(domain: str, summaries: Mapping[str, dict[str, Any]]) -> Iterator[str
     source, count = max(ours["sources"].items(), key=lambda item: item[1])
     if len(ours["sources"]) > 1 and count >= 0.5 * ours["images"]:
         yield f"{count / ours['images']:.0%} of the images come from one source, {source}."
-    if ours["largest_group"] > 0.01 * ours["images"]:
+    if ours["largest_group"] > max(1, 0.01 * ours["images"]):
         yield f"One person or post alone has {ours['largest_group']} images."
     if (absent := ours["licences"].get("not stated", 0)) > 0:
         yield f"{absent / ours['images']:.0%} of the images come without a stated licence."
@@ -144,10 +158,14 @@ def _one_sided(attribute: str, summary: Mapping[str, Any]) -> bool:
     return len(summary["attributes"][attribute]) == 1 and summary["unknown"][attribute] > 0.5
 
 
-def _funnel(domain: str, folder: Path, images: int) -> list[list[Any]]:
+def _funnel(domain: str, folder: Path, summary: Mapping[str, Any]) -> list[list[Any]]:
     """[what, how many are left] for each step whose metrics are there, and the splits' images."""
     steps: list[list[Any]] = []
     for label, file, key in STEPS[domain]:
+        if "whole" in summary:
+            if key in DETECTION:
+                continue
+            label = label.replace("faces", "pictures").replace("aligned, ", "")
         path = folder / f"{file}.json"
         counts = tracking.flatten(json.loads(path.read_text("utf-8"))) if path.is_file() else {}
         if key.endswith("*"):  # rules only ever take away, so the counts tell their order
@@ -156,7 +174,7 @@ def _funnel(domain: str, folder: Path, images: int) -> list[list[Any]]:
             steps += [[name.replace("_", " "), n] for name, n in order]
         elif key in counts:
             steps.append([label, counts[key]])
-    return [*steps, ["in the splits", images]]
+    return [*steps, ["in the splits", summary["images"]]]
 
 
 def _counts(column: pd.Series) -> dict[str, int]:

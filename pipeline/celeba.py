@@ -2,7 +2,9 @@
 
 Reads a copy of CelebA in any of its layouts (see `celeba_layout`), keeps the images whose labels
 are as asked, and aligns them on the two eyes to the template that the anime faces have. Images that
-cannot be read are counted and listed in ``data/dropped/photos.parquet``.
+cannot be read are counted and listed in ``data/dropped/photos.parquet``. With ``celeba.images:
+folder`` it reads any folder or zip of pictures instead, of which no label is known, and with
+``celeba.eyes: none`` it takes the middle of each picture.
 """
 
 from __future__ import annotations
@@ -18,7 +20,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline import celeba_layout, images, parallel, params, sheets, stage, tables, tracking
+from pipeline import (
+    celeba_layout,
+    images,
+    parallel,
+    params,
+    photo_folder,
+    sheets,
+    stage,
+    tables,
+    tracking,
+)
 from pipeline.align import align_face
 from pipeline.celeba_download import download
 from pipeline.celeba_rules import choose, funnel, warnings
@@ -26,7 +38,7 @@ from pipeline.errors import StageError
 from pipeline.params import Align, Celeba, Exclude
 from pipeline.paths import DROPPED
 from pipeline.paths import PHOTOS as OUT
-from pipeline.vocabulary import UNKNOWN, from_celeba, yaw_bucket
+from pipeline.vocabulary import ATTRIBUTES, UNKNOWN, from_celeba, yaw_bucket
 from pipeline.yunet import Yunet
 
 SHEET = stage.SHEETS / "celeba"
@@ -49,13 +61,11 @@ def align_photos(settings: Celeba, align: Align, exclude: Exclude, workers: int)
     An excluded photo keeps its place in the sample: no other one comes in for it.
 
     Returns rows with ``id``, ``image`` (PNG, RGB [S, S, 3]), ``file``, ``identity``,
-    ``partition``, the labels as bools and the attributes of `vocabulary`.
+    ``partition``, the labels as bools and the attributes of `vocabulary`; of a plain folder no
+    partition and no labels, and all attributes are ``unknown``.
     Raises StageError for every mistake in the copy that is more than a damaged image.
     """
-    if settings.download:
-        download(settings.path)
-    rows = celeba_layout.read_labels(settings.path)
-    found = celeba_layout.find_images(settings.path, settings.images)
+    rows, found = _listed(settings)
     present = rows.index.isin(list(found.members))
     if not present.any():
         raise StageError(
@@ -70,17 +80,32 @@ def align_photos(settings: Celeba, align: Align, exclude: Exclude, workers: int)
     results = parallel.over(task, tasks, workers=workers, label="celeba", total=len(tasks))
     outcomes = pd.DataFrame([outcome for chunk in results for outcome in chunk])
     outcomes.loc[exclude.exclusions().mask(outcomes), "problem"] = "excluded"
-    photos = _collect(chosen, outcomes, counts, settings.path)
+    photos = _collect(chosen, outcomes, counts, settings)
     photos.counts["images_missing"] = int((~present).sum())
     photos.counts["images_unlisted"] = len(found.members) - int(present.sum())
     return photos
 
 
+def _listed(settings: Celeba) -> tuple[pd.DataFrame, celeba_layout.Images]:
+    """What is known of each image, and where the images are."""
+    if settings.images == "folder":
+        photo_folder.check(settings)
+        found = photo_folder.find_images(settings.path)
+        return photo_folder.unlabelled(found), found
+    if settings.download:
+        download(settings.path)
+    rows = celeba_layout.read_labels(settings.path)
+    return rows, celeba_layout.find_images(settings.path, settings.images)
+
+
 def _places(settings: Celeba, files: pd.Index) -> np.ndarray:
     """What is known before looking at the pixels of each photo: float64 [N, P, 2].
 
-    Five landmarks; or the two eyes of CelebA's template; or, for YuNet, the middle of the face.
+    Five landmarks; or the two eyes of CelebA's template; or, for YuNet, the middle of the face; or
+    nothing, where the picture is taken as it stands.
     """
+    if settings.eyes == "none":
+        return np.zeros((len(files), 0, 2))
     if settings.eyes == "landmarks":
         return celeba_layout.read_landmarks(settings.path, settings.images, files)
     if settings.eyes != "template":
@@ -120,6 +145,9 @@ def _align_one(
         rgb = images.read_rgb(data)
     except StageError as error:
         return outcome | {"problem": "corrupt", "reason": str(error)}
+    if not len(points):
+        square = images.central_square(rgb, align.size)
+        return outcome | _kept(file, square, min(rgb.shape[:2]) < align.size)
     if kind == "aligned":
         # Landmarks are in pixels of 178×218; a copy at another size keeps the proportions.
         scale = np.array(rgb.shape[1::-1]) / celeba_layout.SIZE
@@ -138,16 +166,17 @@ def _align_one(
     face, border = align_face(rgb, points[:2], align)
     if border > align.max_border:
         return outcome | {"problem": "border"}
-    image = {"bytes": tables.encode_png(face), "path": file}
     yaw = yaw_bucket(points[:2], points[2]) if len(points) == 5 else UNKNOWN
-    enlarged = distance < align.eye_distance * align.size
-    return outcome | {
-        **{"id": images.pixel_id(face), "image": image, "yaw": yaw, "enlarged": enlarged}
-    }
+    return outcome | _kept(file, face, distance < align.eye_distance * align.size) | {"yaw": yaw}
+
+
+def _kept(file: str, face: np.ndarray, enlarged: bool) -> dict[str, Any]:
+    image = {"bytes": tables.encode_png(face), "path": file}
+    return {"id": images.pixel_id(face), "image": image, "enlarged": enlarged}
 
 
 def _collect(
-    chosen: pd.DataFrame, outcomes: pd.DataFrame, counts: dict[str, Any], path: Path
+    chosen: pd.DataFrame, outcomes: pd.DataFrame, counts: dict[str, Any], settings: Celeba
 ) -> Photos:
     corrupt = outcomes.loc[outcomes["problem"] == "corrupt", ["file", "reason"]].astype("str")
     good = outcomes[outcomes["problem"] == ""]
@@ -164,12 +193,17 @@ def _collect(
     if kept.empty:
         first = f" (first: {corrupt.iloc[0]['reason']})" if len(corrupt) else ""
         raise StageError(
-            f"celeba: none of {len(chosen)} images of {path} is left, {problems['corrupt']} "
-            f"unreadable{first}, {problems['no_face']} without a face, {problems['border']} over "
-            f"align.max_border, {problems['excluded']} in exclude: check the images"
+            f"celeba: none of {len(chosen)} images of {settings.path} is left, "
+            f"{problems['corrupt']} unreadable{first}, {problems['no_face']} without a face, "
+            f"{problems['border']} over align.max_border, {problems['excluded']} in exclude: check "
+            "the images"
         )
     labels = chosen.loc[kept["file"]]
-    attributes = pd.DataFrame([from_celeba(row) for row in labels.to_dict("records")])
+    labelled = settings.images != "folder"
+    unknown = dict.fromkeys(ATTRIBUTES, UNKNOWN)
+    attributes = pd.DataFrame(
+        [from_celeba(row) if labelled else unknown for row in labels.to_dict("records")]
+    )
     frame = pd.concat(
         [
             kept[["id", "image", "file"]].reset_index(drop=True),
@@ -178,11 +212,10 @@ def _collect(
         ],
         axis=1,
     )
-    counts |= {
-        "enlarged": int(kept["enlarged"].sum()),
-        "male_share": float(frame["Male"].mean()),
-        "identity_unknown": int((frame["identity"] < 0).sum()),
-    }
+    counts["enlarged"] = int(kept["enlarged"].sum())
+    if labelled:
+        counts["male_share"] = float(frame["Male"].mean())
+        counts["identity_unknown"] = int((frame["identity"] < 0).sum())
     return Photos(frame.sort_values("id", ignore_index=True), corrupt, counts)
 
 
@@ -202,7 +235,8 @@ def main() -> None:
         tables.write_file(DROPPED / "photos.parquet", photos.corrupt)
         shown = photos.frame.head(100)
         faces = [tables.decode(image["bytes"]) for image in shown["image"]]
-        sheets.contact_sheet(SHEET / "kept.png", faces, list(shown["hair"]))
+        captions = [] if settings.images == "folder" else list(shown["hair"])
+        sheets.contact_sheet(SHEET / "kept.png", faces, captions)
         stage.write_json(METRICS, photos.counts)
         run.metrics(photos.counts)
         run.artifact(SHEET, "celeba")

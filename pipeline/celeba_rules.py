@@ -64,17 +64,17 @@ def funnel(counts: Mapping[str, Any]) -> str:
 def warnings(counts: Mapping[str, Any], settings: Celeba, align: Align) -> list[str]:
     """What a person should know about the photos, a line each; empty when all is well."""
     missing, unlisted = counts["images_missing"], counts["images_unlisted"]
+    strangers, men = counts.get("identity_unknown", 0), counts.get("male_share", 0.0)  # of labels
     wanted = settings.male_fraction
     said = {
         f"{missing} of {counts['listed']} listed images are not in {settings.path}": missing,
         f"{unlisted} images have no row in {ATTRIBUTES}": unlisted,
         f"{counts['enlarged']} of {counts['kept']} photos are enlarged to align.size "
         f"{align.size}: a smaller size would lose nothing": counts["enlarged"],
-        f"{counts['identity_unknown']} photos have no identity, so that one person may be in train "
-        f"and in test: add {IDENTITY}": counts["identity_unknown"],
-        f"male_fraction {wanted} asks for more men than there are: "
-        f"{counts['male_share']:.3f} is their share": wanted
-        and counts["male_share"] < 0.9 * wanted,
+        f"{strangers} photos have no identity, so that one person may be in train "
+        f"and in test: add {IDENTITY}": strangers,
+        f"male_fraction {wanted} asks for more men than there are: {men:.3f} is their share": wanted
+        and men < 0.9 * wanted,
     }
     return [line for line, holds in said.items() if holds]
 

@@ -149,8 +149,9 @@ def _json(path: Path, stage_name: str) -> Any:
 def summary(board: pd.DataFrame) -> str:
     """The leaderboard as a few lines of plain text, with the winner and where to look next."""
     table = board[[c for c in SHOWN if c in board]].to_string(index=False, float_format="%.3f")
+    hair = "; hair: share kept, higher is better" if "hair" in board else ""
     return (
-        f"Variants on validation (KID: lower is better; hair: share kept, higher is better)\n"
+        f"Variants on validation (KID: lower is better{hair})\n"
         f"{table}\n"
         f"Winner: {board['variant'][0]}\n"
         f"The page: {PAGE}    the runs: make ui"

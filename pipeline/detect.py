@@ -24,7 +24,10 @@ IRIS = 0.12  # radius that holds little but the iris, as a fraction of the eyes'
 
 @dataclass(frozen=True)
 class Detection:
-    """A face in a picture; places in the picture's pixels, (0, 0) the first pixel's centre."""
+    """A face in a picture; places in the picture's pixels, (0, 0) the first pixel's centre.
+
+    Eyes, mouth and colours are NaN where nothing looked for them.
+    """
 
     box: tuple[float, float, float, float]  # x, y, width, height
     likelihood: float  # in [0, 1]

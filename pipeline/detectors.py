@@ -3,7 +3,8 @@
 A detector is a function from a picture and the settings to candidates: squares that hold a face
 from the fringe to the chin. ``animeface`` gives eyes and colours with them. A ``cascade`` does not,
 nor do the boxes that came with the source (``annotated``): there animeface looks again, within the
-enlarged square, and a face whose eyes it does not find either is counted, not kept.
+enlarged square, and a face whose eyes it does not find either is counted, not kept. ``none`` looks
+for nothing: the middle of every picture is taken as it is, without eyes, whatever it shows.
 """
 
 from __future__ import annotations
@@ -86,6 +87,8 @@ def find(rgb: np.ndarray, row: Mapping[Any, Any], settings: Faces) -> Found:
 def check_settings(settings: Faces) -> None:
     """Read what the detectors need, once, before any work. Raises StageError on a mistake."""
     names = settings.detectors
+    if "none" in names and len(names) > 1:
+        raise StageError("faces.detector: none takes every picture whole: name it alone")
     if "cascade" in names:
         local_file(settings.cascade, settings.cascade_sha256)
     if "annotated" in names:
@@ -126,10 +129,30 @@ def _annotated(rgb: np.ndarray, row: Mapping, settings: Faces) -> list[Candidate
     ]
 
 
+def _none(rgb: np.ndarray, row: Mapping, settings: Faces) -> list[Candidate]:
+    """The largest square in the middle: what `images.central_square` cuts out."""
+    height, width = rgb.shape[:2]
+    side = min(height, width)
+    left, top = (width - side) // 2, (height - side) // 2
+    nowhere, colourless = np.full((2, 2), np.nan), np.full(3, np.nan)
+    whole = Detection(
+        box=(float(left), float(top), float(side), float(side)),
+        likelihood=1.0,
+        eyes=nowhere,
+        mouth=nowhere[0],
+        hair=colourless,
+        skin=colourless,
+        iris=colourless,
+    )
+    centre = np.array([left + side / 2, top + side / 2])
+    return [Candidate(centre, float(side), ("none", 0.0), face=whole)]
+
+
 DETECTORS: dict[str, Callable[[np.ndarray, Mapping, Faces], list[Candidate]]] = {
     "animeface": _animeface,
     "cascade": _cascade,
     "annotated": _annotated,
+    "none": _none,
 }
 
 

@@ -2,7 +2,8 @@
 
 A picture may hold several faces: each that passes the quality gates is a row. Every picture and
 face that is left out is counted by reason; files that cannot be read are listed in
-``data/dropped/faces.parquet``. How the raw rows lie in shards changes nothing.
+``data/dropped/faces.parquet``. How the raw rows lie in shards changes nothing. With
+``faces.detector: none`` no face is looked for: the middle of each picture is a row.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import pyarrow.parquet as pq
 from pipeline import images, parallel, params, sheets, stage, tables, tracking
 from pipeline.align import align_face
 from pipeline.animeface_process import EndlessError
-from pipeline.detect import check_detector
+from pipeline.detect import Detection, check_detector
 from pipeline.detectors import Found, check_settings, find
 from pipeline.errors import StageError
 from pipeline.measures import GATES, attributes, colours, failed_gate, places, sharpness
@@ -103,9 +104,15 @@ def find_faces(
         **{name: counts[name] for name in ["pictures", *PICTURES, *faces]},
         "sources": frame["source"].value_counts().sort_index().to_dict(),
         "measured_hair": float((frame["hair_from"] == "measured").mean()),
-        "enlarged": int((frame["eye_distance"] < align.eye_distance * align.size).sum()),
+        "enlarged": int(_enlarged(frame, align).sum()),
     }
     return FacesResult(frame, examples, unreadable, metrics)
+
+
+def _enlarged(frame: pd.DataFrame, align: Align) -> pd.Series:
+    """Which faces, or whole pictures, are smaller than what was made of them."""
+    small = frame["eye_distance"] < align.eye_distance * align.size
+    return small | (frame["eye_distance"].isna() & (frame["box_w"] < align.size))
 
 
 def _funnel(counts: Counter[str]) -> str:
@@ -149,7 +156,7 @@ def _gate(
     for place in seen.no_eyes:
         _reject(found, row["id"], "no_eyes", place.cut_from(rgb), place.look[0])
     for face in seen.faces:
-        crop, border = align_face(rgb, face.eyes, align)
+        crop, border = _cut(rgb, face, align)
         if failed := failed_gate(face, crop, border, settings, align):
             reason, value = failed
             found.counts[reason] += 1
@@ -172,6 +179,13 @@ def _gate(
         )
 
 
+def _cut(rgb: np.ndarray, face: Detection, align: Align) -> tuple[np.ndarray, float]:
+    """The face on the template and its border; without eyes the picture's middle, as it stands."""
+    if np.isnan(face.eyes).any():
+        return images.central_square(rgb, align.size), 0.0
+    return align_face(rgb, face.eyes, align)
+
+
 def _reject(found: _Findings, raw_id: str, reason: str, rgb: np.ndarray, note: str) -> None:
     if sum(row["reason"] == reason for row in found.rejected) < SHOWN:
         scale = min(1.0, 128 / max(rgb.shape[:2]))
@@ -192,7 +206,9 @@ def raw_batches(folder: Path) -> Iterator[pd.DataFrame]:
 
 def _draw_sheets(result: FacesResult, settings: Faces, align: Align) -> None:
     shown = result.frame.head(100)
-    captions = [f"{hair}/{eyes}" for hair, eyes in zip(shown["hair"], shown["eyes"], strict=True)]
+    named = settings.detectors != ("none",)
+    pairs = zip(shown["hair"], shown["eyes"], strict=True)
+    captions = [f"{hair}/{eyes}" for hair, eyes in pairs] if named else []
     faces = [tables.decode(image["bytes"]) for image in shown["image"]]
     sheets.contact_sheet(SHEETS / "kept.png", faces, captions)
     order = result.rejected.sort_values("reason", key=lambda r: r.map(REASONS.index), kind="stable")
@@ -205,7 +221,8 @@ def _draw_sheets(result: FacesResult, settings: Faces, align: Align) -> None:
         "border": align.max_border,
         "sharpness": settings.min_sharpness,
     }
-    values = {name: result.frame[name].to_numpy() for name in measures}
+    known = result.frame[measures].dropna(axis="columns", how="all")  # no eyes, no tilt
+    values = {str(name): known[name].to_numpy() for name in known}
     sheets.histograms(SHEETS / "measures.png", values, limits)
 
 
@@ -214,7 +231,8 @@ def main() -> None:
     settings, align = params.load(params.Faces), params.load(params.Align)
     exclude = params.load(params.Exclude)
     with tracking.stage_run("faces", params.plain(settings, align, exclude), inputs=[RAW]) as run:
-        check_detector(settings.detect_size)
+        if "none" not in settings.detectors:
+            check_detector(settings.detect_size)
         check_settings(settings)
         result = find_faces(raw_batches(RAW), settings, align, exclude, stage.workers())
         with tables.new_folder(OUT) as out:

@@ -24,6 +24,8 @@ def failed_gate(
 ) -> tuple[str, float] | None:
     """The first of `GATES` that an aligned face does not pass, and the value that failed.
 
+    Gates on eyes stop nothing that was taken without looking for them: no comparison holds of NaN.
+
     Args:
         crop: the aligned face, uint8 [S, S, 3].
         border: share of it that lay outside the picture, in [0, 1].
@@ -62,11 +64,14 @@ def places(face: Detection) -> dict[str, float]:
 
 
 def colours(face: Detection) -> dict[str, float]:
-    """Hair, eye and skin colour in CIE Lab: ``hair_L`` (0–100), ``hair_a``, ``hair_b`` …"""
+    """Hair, eye and skin colour in CIE Lab: ``hair_L`` (0–100), ``hair_a``, ``hair_b`` …; NaN where
+    they were not measured."""
     return {
         f"{part}_{axis}": float(value)
         for part, rgb in _painted(face).items()
-        for axis, value in zip("Lab", _lab(rgb.reshape(1, 1, 3))[0, 0], strict=True)
+        for axis, value in zip(
+            "Lab", _lab(rgb.reshape(1, 1, 3))[0, 0] if _is_known(rgb) else rgb, strict=True
+        )
     }
 
 
@@ -74,7 +79,8 @@ def attributes(face: Detection, tags: str, page_faces: int) -> dict[str, str]:
     """Tags first, where they can only mean this face; measured colours otherwise."""
     known = from_tags(tags) if page_faces == 1 else dict.fromkeys(ATTRIBUTES, UNKNOWN)
     measured = {
-        f"{part}_measured": nearest_colour(part, rgb) for part, rgb in _painted(face).items()
+        f"{part}_measured": nearest_colour(part, rgb) if _is_known(rgb) else UNKNOWN
+        for part, rgb in _painted(face).items()
     }
     return known_or_measured(known, measured)
 
@@ -82,6 +88,10 @@ def attributes(face: Detection, tags: str, page_faces: int) -> dict[str, str]:
 def _painted(face: Detection) -> dict[str, np.ndarray]:
     """RGB [3] of each of the vocabulary's `COLOURS`."""
     return dict(zip(COLOURS, (face.hair, face.iris, face.skin), strict=True))
+
+
+def _is_known(rgb: np.ndarray) -> bool:
+    return bool(np.isfinite(rgb).all())
 
 
 def _lab(rgb: np.ndarray) -> np.ndarray:

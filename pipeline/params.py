@@ -18,7 +18,7 @@ from crawl.exclude import Exclusions
 from pipeline.errors import StageError
 
 Fraction = Field(ge=0.0, le=1.0)
-DetectorName = Literal["animeface", "cascade", "annotated"]  # see ``pipeline.detectors``
+DetectorName = Literal["animeface", "cascade", "annotated", "none"]  # see ``pipeline.detectors``
 DaskAddress = Annotated[str, Field(pattern=r"^((tcp|tls)://.+:\d+)?$")]  # tcp://host:8786
 Word = Annotated[str, Field(min_length=1)]  # an empty one would name all that lacks a name
 
@@ -133,8 +133,8 @@ class Celeba(Section):
 
     path: Path
     download: bool = False  # where ``path`` lacks it
-    images: Literal["aligned", "wild"] = "aligned"
-    eyes: Annotated[str, Field(pattern=r"^(landmarks|template|.+\.onnx)$")] = "landmarks"
+    images: Literal["aligned", "wild", "folder"] = "aligned"  # folder: any images, unlabelled
+    eyes: Annotated[str, Field(pattern=r"^(landmarks|template|none|.+\.onnx)$")] = "landmarks"
     keep: dict[str, bool]  # CelebA attribute → value that a photo must have
     drop: dict[str, bool] = {}  # … and value that it must not have
     male_fraction: float | None = Field(None, ge=0.0, lt=1.0)  # of the kept; None: as they come

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -12,6 +13,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from models.files import write_bytes
 from pipeline import tables
+
+if TYPE_CHECKING:  # importing it takes two seconds, which stages without a network should not pay
+    from models.calibration import Reliability
 
 CELL = 128  # pixels: smaller images are enlarged to this, so that faces can be judged
 GAP, BAND = 6, 26  # pixels between images; height of a caption line
@@ -64,6 +68,36 @@ def confusion_sheet(
         for i, j in np.argwhere(matrix):
             ink = "white" if share[i, j] > 0.5 else "black"
             axes.text(j, i, str(matrix[i, j]), ha="center", va="center", color=ink, fontsize=8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=90, metadata={"Software": None})  # no version: equal bytes again
+
+
+def reliability_sheet(
+    path: Path, panels: Mapping[str, Mapping[str, Reliability]], title: str
+) -> None:
+    """Write a PNG of reliability diagrams: accuracy over confidence, the diagonal being honest.
+
+    ``panels``: name of a diagram → name of a curve → its bins. Dots grow with the images in a bin.
+    """
+    across = min(4, len(panels))
+    down = -(-len(panels) // across)
+    figure = Figure(figsize=(3.2 * across, 3.4 * down + 0.4), layout="constrained")
+    figure.suptitle(title)
+    plots = list(figure.subplots(down, across, squeeze=False).flat)
+    for axes, (name, curves) in zip(plots, panels.items(), strict=False):
+        axes.plot([0, 1], [0, 1], color="grey", linestyle="dotted", linewidth=1)
+        for curve, bins in curves.items():
+            used = (bins.counts > 0).numpy()
+            x, y = bins.confidence.numpy()[used], bins.accuracy.numpy()[used]
+            size = 4 + 80 * (bins.counts / bins.counts.sum()).numpy()[used]
+            (line,) = axes.plot(x, y, linewidth=1, label=f"{curve}: ECE {bins.error:.3f}")
+            axes.scatter(x, y, size, color=line.get_color())
+        images = int(bins.counts.sum())
+        axes.set(title=f"{name} ({images})", xlim=(0, 1.02), ylim=(-0.02, 1.02))
+        axes.set(xlabel="confidence", ylabel="accuracy")
+        axes.legend(fontsize=8, loc="best")
+    for axes in plots[len(panels) :]:
+        axes.set_axis_off()
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=90, metadata={"Software": None})  # no version: equal bytes again
 

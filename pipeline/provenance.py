@@ -42,7 +42,7 @@ def _photo(photo_id: str) -> Lines:
     facts = _merge(rows)
     yield "photo", photo_id
     yield from _held(rows)
-    yield "CelebA file", facts["file"]
+    yield "CelebA file" if "Male" in facts else "file", facts["file"]
     yield "identity", str(facts["identity"])
     yield "labels", ", ".join(sorted(name for name, value in facts.items() if value is True))
     yield from _attributes(facts)

@@ -5,6 +5,7 @@ Killed at any moment, it goes on from its last saved state, which lies outside D
 
 from __future__ import annotations
 
+import math
 import shutil
 from pathlib import Path
 
@@ -70,6 +71,15 @@ def write_outputs(name: str, result: TrainResult, samples: Path) -> None:
         shutil.copytree(samples, folder, dirs_exist_ok=True)
 
 
+def training_seconds(result: TrainResult) -> float:
+    """Seconds of the whole training, by this call's speed where an earlier one had begun it.
+
+    NaN when there was nothing left to train.
+    """
+    images = result.images_seen - result.resumed_from
+    return result.seconds * result.images_seen / images if images else math.nan
+
+
 def main(name: str) -> None:
     """Train the variant NAME of params.yaml."""
     section, compute = params.load(params.Train), params.load(params.Compute)
@@ -98,6 +108,7 @@ def main(name: str) -> None:
         result = train(variant, settings, photos, anime, held_out, state, recorder, recognizer)
         write_outputs(name, result, samples)
         run.metrics({"images_seen": result.images_seen, "resumed_from": result.resumed_from})
+        run.metrics({"seconds": training_seconds(result)})
         run.artifact(CHECKPOINTS / name, "checkpoint")
     clear_state(state, key)
     shutil.rmtree(samples, ignore_errors=True)

@@ -159,11 +159,13 @@ def nearest_colour(part: str, rgb: np.ndarray) -> str:
 
 
 def known_or_measured(known: dict[str, str], measured: dict[str, str]) -> dict[str, str]:
-    """Attributes from tags, with colours that no tag tells taken from ``*_measured``."""
+    """Attributes from tags, with colours that no tag tells taken from ``*_measured``, and
+    ``*_from``: ``tag``, ``measured``, or ``unknown`` where neither tells."""
     result = dict(known) | measured
     for name, colour in measured.items():
         part = name.removesuffix("_measured")
         told = known[part] != UNKNOWN
         result[part] = known[part] if told else colour
-        result[f"{part}_from"] = "tag" if told else "measured"
+        measure = UNKNOWN if colour == UNKNOWN else "measured"
+        result[f"{part}_from"] = "tag" if told else measure
     return result

@@ -233,6 +233,18 @@ def test_experiments_land_in_the_one_store(project: Path) -> None:
     dvc(project, "checkout")
 
 
+def test_ablation_tabulates_what_is_trained_already(project: Path) -> None:
+    """Seed 1 is the params' own: nothing runs, and seconds come from the runs of `repro`."""
+    before = len(runs(project))
+    printed = run(project, sys.executable, "-m", "pipeline.ablation", "--seeds", "1")
+    assert "Running stage" not in printed and len(runs(project)) == before
+    rows = [line for line in printed.splitlines() if line.startswith("| ")]
+    assert {row.split(" | ")[0] for row in rows} == {"| variant", "| cyclegan", "| xgan"}
+    assert rows[0].endswith("| seconds |")
+    assert all(float(row.split(" | ")[-1].removesuffix(" |")) > 0 for row in rows[1:])
+    (project / "reports/ablation.md").unlink()
+
+
 def test_training_killed_goes_on_to_the_same_weights(project: Path) -> None:
     weights = project / "checkpoints/cyclegan/generator.safetensors"
     expected = weights.read_bytes()

@@ -170,6 +170,7 @@ def test_overlap_is_of_squares() -> None:
         ({"detector": "cascade"}, "is no file"),
         ({"detector": "cascade", "cascade": "https://x.test/c.xml"}, "cascade_sha256 is needed"),
         ({"detector": "annotated", "annotations": "none.csv"}, "no CSV with the columns"),
+        ({"detector": ("none", "animeface")}, "name it alone"),
         ({"votes": 2}, "2 looks cannot agree where there are 1"),
     ],
 )
