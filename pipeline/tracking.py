@@ -164,15 +164,16 @@ def _open_store() -> None:
 
 
 def _run_with_key(key: str) -> Run | None:
-    return next(iter(_runs_with_key(key)), None)
+    return next(iter(_runs_with_key(key, most=1)), None)
 
 
-def _runs_with_key(key: str) -> list[Run]:
+def _runs_with_key(key: str, most: int = 1000) -> list[Run]:
     """Newest first."""
     return mlflow.search_runs(
         experiment_names=[EXPERIMENT],
         filter_string=f"tags.key = '{key}'",
         order_by=["attributes.start_time DESC"],
+        max_results=most,
         output_format="list",
     )
 
