@@ -26,6 +26,7 @@ from scipy import stats
 from models.files import write_bytes
 from pipeline import params, stage, tracking
 from pipeline.errors import StageError
+from pipeline.markdown import grid
 
 REPORT = Path("reports/ablation.md")
 NAME = "ablation-seed-"  # of the experiments
@@ -67,13 +68,12 @@ def markdown(table: pd.DataFrame) -> str:
     """`tabulate`'s result as a Markdown table; a number that some seeds lack says how many have."""
     halves = [name for name in map(str, table) if name.endswith("_half")]
     measured = [name.removesuffix("_half") for name in halves]
-    lines = ["| " + " | ".join(["variant", "parameters", "seeds", *map(_title, measured)]) + " |"]
-    lines.append("|" + " --- |" * (3 + len(measured)))
-    for row in table.to_dict("records"):
-        cells = [str(row["variant"]), f"{row['parameters']:,}", str(row["seeds"])]
-        cells += [_cell(row, name) for name in measured]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+    named = ["variant", "parameters", "seeds"]
+    rows = [
+        [*(row[name] for name in named), *(_cell(row, name) for name in measured)]
+        for row in table.to_dict("records")
+    ]
+    return grid([*named, *map(_title, measured)], rows)
 
 
 def collect(experiments: Mapping[str, str]) -> pd.DataFrame:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import yaml
 
+from pipeline.markdown import grid
 from pipeline.vocabulary import ATTRIBUTES, UNKNOWN, values_of
 
 DOMAINS = ("photos", "anime")
@@ -45,17 +46,17 @@ def markdown(card: Mapping[str, Any], summaries: Mapping[str, dict[str, Any]]) -
         "where the image comes from.",
         f"![the mean {thing}](mean.png) ![a hundred {thing}s](sheet.png)",
         "## Splits",
-        _grid(["split", "images"], card["splits"].items()),
+        grid(["split", "images"], card["splits"].items()),
         f"{card['groups']:,} {owners}, none of them in two splits; nor is any near-duplicate.",
         "## Sources and licences",
-        _grid(["source", "images"], card["sources"].items()),
-        _grid(["licence", "images"], card["licences"].items()),
+        grid(["source", "images"], card["sources"].items()),
+        grid(["licence", "images"], card["licences"].items()),
         "## From what was found to what is here",
-        _grid(["step", "left"], card["funnel"]),
+        grid(["step", "left"], card["funnel"]),
         *_rules(card.get("rules")),
         "## Attributes of both data sets",
         "Shares of the images where the attribute is known; `unknown` is a share of all.",
-        _grid(["attribute", *DOMAINS], [row for row in shares if not {*row[1:]} <= NOUGHT]),
+        grid(["attribute", *DOMAINS], [row for row in shares if not {*row[1:]} <= NOUGHT]),
         "## Known biases",
         "\n".join(f"- {text}" for text in card["biases"]) or "None that the numbers show.",
     ]
@@ -83,13 +84,3 @@ def _share(summary: Mapping[str, Any], attribute: str, value: str) -> str:
 def _size(images: int) -> str:
     limits = [(1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K")]
     return next((name for limit, name in limits if images < limit), "100K<n<1M")
-
-
-def _grid(header: list[str], rows: Iterable[Sequence[Any]]) -> str:
-    """A Markdown table; numbers get thousands separators, and pipes in texts are escaped."""
-    cells = [
-        [f"{cell:,}" if isinstance(cell, int) else str(cell).replace("|", "\\|") for cell in row]
-        for row in rows
-    ]
-    lines = [header, ["---"] + ["---:"] * (len(header) - 1), *cells]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
