@@ -46,26 +46,26 @@ def conv_block(
 def upsample_block(
     inputs: int, outputs: int, norm: str, mode: str, antialias: bool = False
 ) -> nn.Sequential:
-    """Twice the resolution: "transposed" as published, "nearest" against checkerboards.
+    """Twice the resolution: "transposed" as published, "nearest" or "bilinear", then a convolution.
 
     `antialias` blurs what was upsampled: after nearest neighbours that is bilinear interpolation.
     """
-    if mode == "nearest":
-        return nn.Sequential(_enlarge(antialias), conv_block(inputs, outputs, 3, norm))
+    if mode != "transposed":
+        return nn.Sequential(_enlarge(mode, antialias), conv_block(inputs, outputs, 3, norm))
     layers = _transposed(inputs, outputs, antialias, bias=False)
     return nn.Sequential(*layers, norm2d(norm, outputs), nn.ReLU(inplace=True))
 
 
 def upsample_to_rgb(inputs: int, mode: str, antialias: bool = False) -> nn.Sequential:
     """`upsample_block` without norm and ReLU: [N, inputs, H, W] → [N, 3, 2H, 2W], unbounded."""
-    if mode == "nearest":
+    if mode != "transposed":
         conv = nn.Conv2d(inputs, 3, 3, padding=1, padding_mode="reflect")
-        return nn.Sequential(_enlarge(antialias), conv)
+        return nn.Sequential(_enlarge(mode, antialias), conv)
     return nn.Sequential(*_transposed(inputs, 3, antialias, bias=True))
 
 
-def _enlarge(antialias: bool) -> nn.Upsample:
-    return nn.Upsample(scale_factor=2, mode="bilinear" if antialias else "nearest")
+def _enlarge(mode: str, antialias: bool) -> nn.Upsample:
+    return nn.Upsample(scale_factor=2, mode="bilinear" if antialias else mode)
 
 
 def _transposed(inputs: int, outputs: int, antialias: bool, bias: bool) -> list[nn.Module]:

@@ -25,7 +25,7 @@ LOSSES = (
 JUDGED = ("perceptual", "teacher")  # losses that ask a trained recognizer
 CHOICES = {  # the values of every key that is a word
     "architecture": ("cyclegan", "xgan", "xgan_published", "gatys"),
-    "upsampling": ("transposed", "nearest"),
+    "upsampling": ("transposed", "nearest", "bilinear"),
     "norm": ("instance", "layer", "adalin"),
     "attention": ("none", "cam", "self"),
     "discriminator_norm": ("instance", "spectral", "none"),
@@ -49,7 +49,8 @@ class Variant:
     channels: int = 64  # of the generator's first layer; doubled by each of two downsamplings
     blocks: int = 6  # residual blocks, half of them in the encoder
     embedding: int = 0  # length of the code vector; 0 keeps it a map, which blurs less
-    upsampling: str = "transposed"  # or "nearest": no checkerboards, half again as slow
+    # Or "nearest": no checkerboards, half again as slow; "bilinear": no plaid of long lines either.
+    upsampling: str = "transposed"
     # Or "layer", which keeps the colours, or "adalin", a learned share of both (models/norms.py).
     norm: str = "instance"
     attention: str = "none"  # at the bottleneck: "self" or "cam", see models/attention.py

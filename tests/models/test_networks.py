@@ -20,7 +20,7 @@ from tests.models.helpers import variant
 
 
 @pytest.mark.parametrize("architecture", ["cyclegan", "xgan"])
-@pytest.mark.parametrize("upsampling", ["transposed", "nearest"])
+@pytest.mark.parametrize("upsampling", ["transposed", "nearest", "bilinear"])
 @pytest.mark.parametrize("embedding", [0, 24])
 @pytest.mark.parametrize("size", [32, 48])
 def test_translates_to_the_same_size_within_range(architecture, upsampling, embedding, size):
@@ -142,7 +142,7 @@ def published(**changes):
     return variant_from_dict({**BUILT_IN["xgan_published"].to_dict(), **changes})
 
 
-@pytest.mark.parametrize("upsampling", ["transposed", "nearest"])
+@pytest.mark.parametrize("upsampling", ["transposed", "nearest", "bilinear"])
 def test_published_xgan_has_the_papers_layers(upsampling):
     network = TranslationNetwork(published(upsampling=upsampling), 64)
     seen: list[list[int]] = []
