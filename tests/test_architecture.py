@@ -68,6 +68,17 @@ def test_profiles_are_valid(profile: Path) -> None:
         variant_from_dict(row, name)
 
 
+def test_the_story_is_the_demo_with_the_rows_of_the_full_profile() -> None:
+    story, demo, full = (
+        params.read_yaml(ROOT / f"profiles/{name}.yaml") for name in ("story", "demo", "full")
+    )
+    rows = story.pop("variants")
+    assert list(rows) == list(full["variants"])
+    assert rows["cyclegan"] == demo["variants"]["cyclegan"]
+    assert rows["xgan_domain"] == demo.pop("variants")["xgan"]
+    assert story == demo
+
+
 def test_stages_declare_the_sections_they_load() -> None:
     stages = DVC_YAML["stages"]
     sections = {model.__name__: name for name, model in params.SECTIONS.items()}
