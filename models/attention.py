@@ -38,18 +38,20 @@ class ClassActivationAttention(nn.Module):
 
     Kim et al., U-GAT-IT (2020), §3.1.1: two linear classifiers, η on the averages and on the maxima
     of the channels, tell images of the encoder's own domain from others (loss `cam`). Their weights
-    scale the channels, and a 1×1 convolution brings both versions back to C.
+    scale the channels, and a 1×1 convolution brings both versions back to C. A discriminator's tell
+    real images from translations (§3.1.2), and its `activation` is its own.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, activation: nn.Module | None = None) -> None:
         super().__init__()
         self.of_mean = nn.Linear(channels, 1, bias=False)
         self.of_maximum = nn.Linear(channels, 1, bias=False)
         self.join = nn.Conv2d(2 * channels, channels, 1)
+        self.activation = activation or nn.ReLU()
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """[N, C, H, W] → the same shape, ≥ 0, and the classifiers' logits [N, 2]."""
+        """[N, C, H, W] → the same shape, activated, and the classifiers' logits [N, 2]."""
         logits = [self.of_mean(x.mean((2, 3))), self.of_maximum(x.amax((2, 3)))]
         weights = torch.cat([self.of_mean.weight, self.of_maximum.weight], dim=1)
         weighed = torch.cat([x, x], dim=1) * weights[:, :, None, None]
-        return self.join(weighed).relu(), torch.cat(logits, dim=1)
+        return self.activation(self.join(weighed)), torch.cat(logits, dim=1)

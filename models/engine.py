@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -11,9 +11,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from models.augment import augment_for
+from models.batches import Batches
 from models.checkpoint import Translator
-from models.conditioning import hide, label_indices, one_hot
 from models.data import Domain
 from models.device import autocast, pick_device, pick_precision
 from models.domains import DOMAINS
@@ -29,17 +28,17 @@ from models.objective import (
     penalty_terms,
     weighted_sum,
 )
+from models.optimizers import adam, update
 from models.penalties import clip_weights
 from models.pool import ImagePool
+from models.pretraining import Pretrained, masked_sheet, pretrain
 from models.progress import Progress
 from models.recognizer_net import Recognizer
-from models.sampling import Order, reseed
+from models.sampling import reseed
 from models.settings import TrainSettings, check, due, learning_rate, training_key
 from models.sheets import sample_sheet
 from models.state import capture, load_state, require_finite, restore, save_state
 from models.variants import Variant
-
-BETAS = (0.5, 0.999)  # Adam, as CycleGAN publishes it
 
 
 @dataclass(frozen=True)
@@ -49,9 +48,12 @@ class TrainResult:
     translator: Translator  # averaged (EMA) weights
     history: pd.DataFrame
     images_seen: int
-    seconds: float  # of this call
+    seconds: float  # of this call, without pretraining
     resumed_from: int  # images; 0 for a fresh run
     key: str
+    # Of the pretraining, if any: a row a log point, and all its seconds, whichever call spent them.
+    pretraining: pd.DataFrame = field(default_factory=pd.DataFrame)
+    pretraining_seconds: float = 0.0
 
 
 class Callback(Protocol):
@@ -89,9 +91,10 @@ def train(
     `held_out` (photos, anime) is only drawn on sample sheets. With `state_dir` the run saves its
     state every `state_every` images and continues from it when called again with the same
     arguments; on CPU with as many threads the weights are then those of an uninterrupted run,
-    bit for bit. `recognizer` is what the losses `perceptual` and `teacher` ask; it is not changed.
-    The caller deletes the state (`models.state.clear_state`) once the weights are
-    safe. Raises ModelError on unusable settings or data, and when a loss is no longer finite.
+    bit for bit. The caller deletes the state (`models.state.clear_state`) once the weights are
+    safe; that of a pretraining is another file and stays for other variants. `recognizer` is what
+    the losses `perceptual` and `teacher` ask; it is not changed. Raises ModelError on unusable
+    settings or data, and when a loss is no longer finite.
     """
     if settings.threads:
         torch.set_num_threads(settings.threads)
@@ -106,18 +109,20 @@ def train(
     if not variant.learns:
         return fit_style(variant, settings, photos, anime, shown, callback, recognizer)
 
-    # The whole data set stays on the device as uint8: no loader, no copies in the loop.
-    resident = {"photos": photos.images.to(device), "anime": anime.images.to(device)}
-    label_rows = {
-        d: label_indices(domain.labels, variant.labels).to(device)
-        for d, domain in (("photos", photos), ("anime", anime))
-    }
-    orders = {d: Order(len(resident[d]), settings.seed, i) for i, d in enumerate(DOMAINS)}
+    batches = Batches(variant, settings, photos, anime, device)
+    orders = batches.orders()
 
     torch.manual_seed(settings.seed)
     features = recognizer.feature_count if recognizer else 0
     networks = TrainingNetworks(variant, settings.image_size, features)
     networks.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    saved = load_state(state_dir, key, device) if state_dir else None
+    if saved:
+        pretrained = Pretrained(**saved["pretraining"])
+    else:
+        pretrained = pretrain(networks.translator, variant, settings, batches, state_dir)
+        if pretrained.history:
+            callback.on_samples(0, masked_sheet(networks.translator, variant, settings, shown))
     ema = EMA(networks.translator, settings.ema_half_life)
     translator = Translator(ema.network, variant, settings.image_size)
     generator_weights = networks.generator_parameters()
@@ -129,7 +134,6 @@ def train(
     meter, history = Meter(), []
 
     seen = resumed_from = 0
-    saved = load_state(state_dir, key, device) if state_dir else None
     if saved:
         restore(saved, networks, ema, optimizers, pools, meter)
         history, seen = saved["history"], saved["images_seen"]
@@ -140,14 +144,7 @@ def train(
         while seen < budget:
             reseed(settings.seed, 0, seen)
             lr = learning_rate(settings, seen)
-            real, labels = {}, {}
-            for d in DOMAINS:
-                rows = orders[d].rows(seen, batch).to(device, non_blocking=True)
-                images = augment_for(variant, resident[d][rows])
-                real[d] = images.contiguous(memory_format=torch.channels_last)
-                if variant.labels:
-                    known = hide(label_rows[d][rows], variant.labels)
-                    labels[d] = one_hot(known, variant.labels)
+            real, labels = batches.at(orders, seen)
             step = Step(networks, real, variant, seen / budget, recognizer, labels)
             terms: dict[str, Tensor] = {}
 
@@ -192,10 +189,19 @@ def train(
             if state_dir and due(settings.state_every, seen, batch, budget):
                 require_finite(networks, meter, seen)  # a good state is never overwritten by NaNs
                 state = capture(networks, ema, optimizers, pools, meter)
-                save_state(state_dir, key, {**state, "history": history, "images_seen": seen})
+                told = {"history": history, "images_seen": seen, "pretraining": asdict(pretrained)}
+                save_state(state_dir, key, {**state, **told})
 
-    frame = pd.DataFrame(history)
-    return TrainResult(translator, frame, seen, time.monotonic() - started, resumed_from, key)
+    return TrainResult(
+        translator=translator,
+        history=pd.DataFrame(history),
+        images_seen=seen,
+        seconds=time.monotonic() - started,
+        resumed_from=resumed_from,
+        key=key,
+        pretraining=pd.DataFrame(pretrained.history),
+        pretraining_seconds=pretrained.seconds,
+    )
 
 
 def fit_style(
@@ -242,19 +248,3 @@ def judge_of(
             "(dvc repro recognizer), or set perceptual and teacher to 0"
         )
     return recognizer.to(device).eval().requires_grad_(False)
-
-
-def adam(weights: list[torch.nn.Parameter]) -> torch.optim.Adam:
-    """Adam with CycleGAN's betas; the rate is set anew each step."""
-    return torch.optim.Adam(weights, lr=0.0, betas=BETAS, fused=True)
-
-
-def update(
-    optimizer: torch.optim.Optimizer, loss: Tensor, weights: list[torch.nn.Parameter], lr: float
-) -> None:
-    """One step on `weights`, and on nothing else that the loss depends on."""
-    for group in optimizer.param_groups:
-        group["lr"] = lr
-    optimizer.zero_grad(set_to_none=True)
-    torch.autograd.backward(loss, inputs=weights)
-    optimizer.step()

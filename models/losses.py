@@ -34,6 +34,15 @@ def reconstruction(decoded: Tensor, real: Tensor) -> Tensor:
     return F.l1_loss(decoded, real)
 
 
+def masked_reconstruction(restored: Tensor, real: Tensor) -> Tensor:
+    """L_mask = E‖G(m ⊙ x) − x‖₁, the mean over all pixels, those that were not masked too.
+
+    Torbunov et al., UVCGAN (2022), §3.2: with m = 0 in the masked squares and 1 elsewhere, the
+    generator is to give back the whole image.
+    """
+    return F.l1_loss(restored, real)
+
+
 def embedding(code: Tensor) -> Tensor:
     """The code of each image as one unit vector: [N, ...] → [N, D], ‖·‖₂ = 1.
 

@@ -111,7 +111,9 @@ class PatchDiscriminator(nn.Module):
 
     `layers` stride-2 convolutions, then two of stride 1. The published 3 make a patch of 70
     pixels, which at 64 px sees the whole face; 2 make one of 34 pixels. With `antialias` the
-    strides are those of a `Blur` after each activation.
+    strides are those of a `Blur` after each activation. With `attention` "cam" the features are
+    weighed by two auxiliary classifiers, whose logits judge the whole image (Kim et al., U-GAT-IT,
+    2020, §3.1.2).
     """
 
     def __init__(
@@ -121,6 +123,7 @@ class PatchDiscriminator(nn.Module):
         norm: str = "instance",
         label_width: int = 0,
         antialias: bool = False,
+        attention: str = "none",
     ) -> None:
         super().__init__()
         widths = [min(channels * 2**i, channels * 8) for i in range(layers + 1)]
@@ -137,6 +140,9 @@ class PatchDiscriminator(nn.Module):
         self.body, self.score = nn.Sequential(*body), nn.Conv2d(widths[-1], 1, 4, 1, 1)
         self.project = nn.Linear(label_width, widths[-1], bias=False) if label_width else None
         self.apply(init_weights)
+        # Made last, as the generator's, with torch's own initial weights.
+        leaky = nn.LeakyReLU(0.2, inplace=True)
+        self.cam = ClassActivationAttention(widths[-1], leaky) if attention == "cam" else None
         if norm == "spectral":  # largest singular value 1: Miyato et al. (2018)
             for layer in self.modules():
                 if isinstance(layer, nn.Conv2d | nn.Linear):
@@ -147,13 +153,21 @@ class PatchDiscriminator(nn.Module):
 
         With `labels`, float [N, label_width], how well image and labels go together counts, too.
         """
-        features = self.body(images)
+        return self.verdicts(images, labels)[0]
+
+    def verdicts(self, images: Tensor, labels: Tensor | None = None) -> list[Tensor]:
+        """All that the adversarial loss looks at: the scores of `forward` and, where there is an
+        attention, its logits [N, 2]."""
+        features, logits = self.body(images), []
+        if self.cam is not None:
+            features, known = self.cam(features)
+            logits = [known]
         scores = self.score(features)
-        if self.project is None:
-            return scores
-        assert labels is not None
-        fit = (self.project(labels)[:, :, None, None] * features).sum(1, keepdim=True)
-        return scores + F.avg_pool2d(fit, 4, 1, 1)  # over the patches that `score` sees
+        if self.project is not None:
+            assert labels is not None
+            fit = (self.project(labels)[:, :, None, None] * features).sum(1, keepdim=True)
+            scores = scores + F.avg_pool2d(fit, 4, 1, 1)  # over the patches that `score` sees
+        return [scores, *logits]
 
 
 class DomainClassifier(nn.Module):
@@ -197,6 +211,7 @@ class TrainingNetworks(nn.Module):
             variant.discriminator_norm,
             width(variant.labels),
             variant.antialias,
+            variant.discriminator_attention,
         )
         used = DOMAINS if variant.weight("adversarial") else ()
         if used and image_size < 3 * 2**variant.discriminator_layers:

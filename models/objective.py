@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any, TypeVar
 
 import torch
@@ -17,7 +16,7 @@ from models import losses
 from models.adversarial import FORMS
 from models.augment import diff_augment
 from models.domains import DOMAINS, other
-from models.networks import TrainingNetworks, code_vector
+from models.networks import PatchDiscriminator, TrainingNetworks, code_vector
 from models.penalties import PENALTIES
 from models.recognizer_net import Recognizer
 from models.variants import LOSSES, Variant
@@ -136,18 +135,25 @@ class Step:
         assert student is not None
         return student(code_vector(self.code(domain))).float()
 
-    def scores(self, images: Tensor, domain: str, labels: Tensor | None = None) -> Tensor:
-        """Patch scores of `images` by the discriminator of `domain`, augmented on the way."""
+    def discriminator(self, domain: str) -> PatchDiscriminator:
+        """The judge of what is of `domain`."""
+        found = self.networks.discriminators[domain]
+        assert isinstance(found, PatchDiscriminator)
+        return found
+
+    def verdicts(self, images: Tensor, domain: str, labels: Tensor | None = None) -> list[Tensor]:
+        """What the discriminator of `domain` says of `images`, augmented on the way: patch scores
+        and, where it has an attention, that one's logits."""
         seen = diff_augment(images, self.variant.diff_augment)
-        return self.networks.discriminators[domain](seen, labels).float()
+        return [x.float() for x in self.discriminator(domain).verdicts(seen, labels)]
 
     def labels_of_fake(self, domain: str) -> list[Tensor]:
         """Labels of the translations into `domain`, their sources', as a list of one or none."""
         return [self.labels[other(domain)]] if self.labels else []
 
-    def scores_of_fake(self, domain: str) -> Tensor:
-        """Patch scores of the translations into `domain`."""
-        return self.scores(self.fake(domain), domain, *self.labels_of_fake(domain))
+    def verdicts_of_fake(self, domain: str) -> list[Tensor]:
+        """`verdicts` of the translations into `domain`."""
+        return self.verdicts(self.fake(domain), domain, *self.labels_of_fake(domain))
 
 
 def _both(term: Callable[[Step, str], Tensor]) -> Callable[[Step], Tensor]:
@@ -155,14 +161,22 @@ def _both(term: Callable[[Step, str], Tensor]) -> Callable[[Step], Tensor]:
     return lambda step: term(step, DOMAINS[0]) + term(step, DOMAINS[1])
 
 
+def adversarial(step: Step, domain: str) -> Tensor:
+    """The generator's loss on every verdict of the discriminator of `domain`, added.
+
+    What U-GAT-IT (2020), eq. 6, writes as a loss of its own, L_cam of the discriminator, is this
+    and `discriminator_terms` on the logits of its attention, in whatever form the variant has.
+    """
+    form = FORMS[step.variant.adversarial_form]
+    return torch.stack([form.generator(fake) for fake in step.verdicts_of_fake(domain)]).sum()
+
+
 DOMAIN_FORMS = {
     "cross_entropy": losses.domain_adversarial,
     "least_squares": losses.domain_least_squares,
 }
 TERMS: dict[str, Callable[[Step], Tensor]] = {
-    "adversarial": _both(
-        lambda s, d: FORMS[s.variant.adversarial_form].generator(s.scores_of_fake(d))
-    ),
+    "adversarial": _both(adversarial),
     "cycle": _both(lambda s, d: losses.cycle(s.returned(d), s.real[d])),
     "identity": _both(lambda s, d: losses.identity(s.same(d), s.real[d])),
     "reconstruction": _both(lambda s, d: losses.reconstruction(s.decoded(d), s.real[d])),
@@ -200,21 +214,24 @@ Fakes = Mapping[str, tuple[Tensor, ...]]  # of each domain: images and, with lab
 
 
 def discriminator_terms(step: Step, fakes: Fakes) -> dict[str, Tensor]:
-    """Each discriminator's loss on the step's real images and the given (detached) `fakes`."""
+    """Each discriminator's loss on the step's real images and the given (detached) `fakes`, added
+    over its verdicts."""
     form = FORMS[step.variant.adversarial_form]
-    return {
-        f"discriminator_{d}": form.discriminator(
-            step.scores(step.real[d], d, step.labels.get(d)), step.scores(images, d, *labels)
-        )
-        for d, (images, *labels) in fakes.items()
-    }
+    terms = {}
+    for d, (images, *labels) in fakes.items():
+        real = step.verdicts(step.real[d], d, step.labels.get(d))
+        fake = step.verdicts(images, d, *labels)
+        parts = [form.discriminator(*pair) for pair in zip(real, fake, strict=True)]
+        terms[f"discriminator_{d}"] = torch.stack(parts).sum()
+    return terms
 
 
 def penalty_terms(step: Step, fakes: Fakes) -> dict[str, Tensor]:
     """The unweighted penalty on each discriminator's slope; none where the variant asks for none.
 
     Call it outside autocast. What it looks at is not augmented: the slope is D's own, under the
-    labels of the real images.
+    labels of the real images. It is the slope of all verdicts, their means added as in the
+    adversarial loss: a critic whose logits were left out could raise them without bound.
     """
     variant = step.variant
     if variant.penalty == "none" or not variant.penalty_weight:
@@ -222,6 +239,12 @@ def penalty_terms(step: Step, fakes: Fakes) -> dict[str, Tensor]:
     penalty = PENALTIES[variant.penalty]
 
     def critic(domain: str) -> Callable[[Tensor], Tensor]:
-        return partial(step.networks.discriminators[domain], labels=step.labels.get(domain))
+        discriminator, labels = step.discriminator(domain), step.labels.get(domain)
+
+        def judge(images: Tensor) -> Tensor:  # [N, 1]
+            verdicts = discriminator.verdicts(images, labels)
+            return torch.stack([v.flatten(1).mean(1, keepdim=True) for v in verdicts]).sum(0)
+
+        return judge
 
     return {f"penalty_{d}": penalty(critic(d), step.real[d], fakes[d][0]) for d in fakes}

@@ -42,7 +42,8 @@ def save_state(state_dir: Path | str, key: str, state: dict[str, Any]) -> None:
     """Write the state so that a kill at any moment leaves the old file or the new one."""
     path = state_path(state_dir, key)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".tmp")
+    # Its own, for variants that run at the same time may share a pretraining.
+    partial = path.with_suffix(f".{os.getpid()}.tmp")
     with partial.open("wb") as file:
         torch.save({"key": key, **state}, file)
         file.flush()
@@ -74,11 +75,12 @@ def load_state(
 
 def clear_state(state_dir: Path | str, key: str) -> None:
     """Delete the state of run `key`; call it once the weights are safely written."""
-    for path in (state_path(state_dir, key), state_path(state_dir, key).with_suffix(".tmp")):
-        path.unlink(missing_ok=True)
+    path = state_path(state_dir, key)
+    for file in (path, *path.parent.glob(f"{path.stem}.*.tmp")):
+        file.unlink(missing_ok=True)
 
 
-def require_finite(networks: TrainingNetworks, meter: Meter, images: int) -> None:
+def require_finite(networks: torch.nn.Module, meter: Meter, images: int) -> None:
     """Raise ModelError when a loss or a weight is not finite; `images` is for the message."""
     meter.means(images)
     norms = torch._foreach_norm([p.detach() for p in networks.parameters()], torch.inf)

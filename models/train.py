@@ -89,6 +89,8 @@ def run(args: argparse.Namespace) -> None:
     result = train(variant, settings, photos, anime, held, state_dir, shown, recognizer)
     save_translator(args.out, result.translator, result.key, result.images_seen)
     result.history.to_csv(args.out / "losses.csv", index=False)
+    if len(result.pretraining):
+        result.pretraining.to_csv(args.out / "pretraining.csv", index=False)
     clear_state(state_dir, result.key)
     rate = (result.images_seen - result.resumed_from) / max(result.seconds, 1e-9)
     print(f"{result.images_seen:,} images, {rate:.1f} pairs/s: {args.out}")
@@ -116,7 +118,8 @@ def measured_budget(
     """How many image pairs fit in `minutes` here: a short trial run, timed."""
     trial = replace(settings, budget_images=settings.batch_size * CALIBRATION_STEPS, sample_count=1)
     held_out = photos.take([0]), anime.take([0])
-    seconds = train(variant, trial, photos, anime, held_out, recognizer=recognizer).seconds
+    result = train(variant, trial, photos, anime, held_out, recognizer=recognizer)
+    seconds = result.seconds + result.pretraining_seconds
     return max(settings.batch_size, int(minutes * 60 * trial.budget_images / seconds))
 
 

@@ -28,6 +28,7 @@ CHOICES = {  # the values of every key that is a word
     "upsampling": ("transposed", "nearest", "bilinear"),
     "norm": ("instance", "layer", "adalin"),
     "attention": ("none", "cam", "self"),
+    "discriminator_attention": ("none", "cam"),
     "discriminator_norm": ("instance", "spectral", "none"),
     "adversarial_form": ("lsgan", "non_saturating", "hinge", "wasserstein"),
     "penalty": ("none", "r1", "zero_centred", "gradient_penalty"),
@@ -56,8 +57,12 @@ class Variant:
     attention: str = "none"  # at the bottleneck: "self" or "cam", see models/attention.py
     antialias: bool = False  # blur before pixels are dropped and after they are added (Zhang, 2019)
     residual: bool = False  # cyclegan only: draw the change to the image, not a new one
+    # Images that masked ones are restored of first, as a multiple of the budget: see
+    # models/pretraining.py. 0: none.
+    pretraining: float = 0.0
     discriminator_channels: int = 64
     discriminator_layers: int = 3
+    discriminator_attention: str = "none"  # or "cam", see models/networks.py
     # Learning rate of the discriminators as a multiple of the generators' (two time scales: Heusel
     # et al., 2017). Below 1 a short run paints shapes before it paints noise.
     discriminator_rate: float = 1.0
@@ -222,7 +227,7 @@ def _check(variant: Variant) -> None:
     for key in ("blocks", "embedding"):
         _number(variant, key, getattr(variant, key), 0, whole=True)
     rates = ("discriminator_rate", "penalty_weight", "weight_clip", "shift", "zoom", "return_noise")
-    for key in rates:
+    for key in (*rates, "pretraining"):
         _number(variant, key, getattr(variant, key), 0)
     for key in ("flip", "residual", "antialias"):
         if not isinstance(getattr(variant, key), bool):

@@ -72,12 +72,14 @@ def write_outputs(name: str, result: TrainResult, samples: Path) -> None:
 
 
 def training_seconds(result: TrainResult) -> float:
-    """Seconds of the whole training, by this call's speed where an earlier one had begun it.
+    """Seconds of the whole training, by this call's speed where an earlier one had begun it, and
+    of the pretraining before it, also where that was another variant's.
 
     NaN when there was nothing left to train.
     """
     images = result.images_seen - result.resumed_from
-    return result.seconds * result.images_seen / images if images else math.nan
+    own = result.seconds * result.images_seen / images if images else math.nan
+    return own + result.pretraining_seconds
 
 
 def main(name: str) -> None:
@@ -109,6 +111,7 @@ def main(name: str) -> None:
         write_outputs(name, result, samples)
         run.metrics({"images_seen": result.images_seen, "resumed_from": result.resumed_from})
         run.metrics({"seconds": training_seconds(result)})
+        run.curves(result.pretraining)
         run.artifact(CHECKPOINTS / name, "checkpoint")
     clear_state(state, key)
     shutil.rmtree(samples, ignore_errors=True)

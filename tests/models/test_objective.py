@@ -142,8 +142,8 @@ def test_discriminators_see_real_and_translated_images_augmented():
     step = step_for(variant("cyclegan", diff_augment=["colour", "translation", "cutout"]))
     plain = step_for(variant("cyclegan"))
     torch.manual_seed(1)
-    augmented = step.scores(step.real["anime"], "anime")
-    assert not torch.allclose(augmented, plain.scores(plain.real["anime"], "anime"))
+    (augmented,) = step.verdicts(step.real["anime"], "anime")
+    assert not torch.allclose(augmented, *plain.verdicts(plain.real["anime"], "anime"))
     with torch.no_grad():
         assert torch.equal(step.fake("anime"), plain.fake("anime"))  # generators see none of it
 

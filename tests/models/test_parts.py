@@ -151,6 +151,14 @@ def test_unreadable_state_says_what_to_delete(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_cleared_state_leaves_nothing_of_killed_writers_and_other_runs_alone(tmp_path):
+    for key in ("k", "other"):
+        save_state(tmp_path, key, {"images_seen": 8})
+        (tmp_path / f"{key}.123.tmp").write_bytes(b"torn")
+    clear_state(tmp_path, "k")
+    assert {path.name for path in tmp_path.iterdir()} == {"other.pt", "other.123.tmp"}
+
+
 @pytest.mark.parametrize("kind", DIFF_AUGMENTS)
 def test_differentiable_augmentation_changes_images_and_lets_gradients_through(kind):
     torch.manual_seed(0)

@@ -14,12 +14,16 @@ from tests.models import train_once
 
 ROOT = Path(__file__).resolve().parents[2]
 # When to kill: so many saves after the start, and seconds after that save.
-MOMENTS = {"cyclegan": ((1, 0.0), (2, 0.013)), "xgan": ((2, 0.03), (3, 0.0))}
-SAME = ("generator.safetensors", "config.json", "history.csv")
+MOMENTS = {
+    "cyclegan": ((1, 0.0), (2, 0.013)),
+    "xgan": ((2, 0.03), (3, 0.0)),
+    "pretrained": ((1, 0.0), (3, 0.01), (10, 0.0)),  # 8 saves long; the last is in the training
+}
+SAME = ("generator.safetensors", "config.json", "history.csv", "pretraining.csv")
 
 
-def start(architecture: str, state: Path, out: Path) -> subprocess.Popen:
-    command = [sys.executable, "-m", "tests.models.train_once", architecture, str(state), str(out)]
+def start(name: str, state: Path, out: Path) -> subprocess.Popen:
+    command = [sys.executable, "-m", "tests.models.train_once", name, str(state), str(out)]
     return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE)
 
 
@@ -52,17 +56,17 @@ def kill_after_saves(process: subprocess.Popen, state: Path, saves: int, delay: 
     return alive
 
 
-@pytest.mark.parametrize("architecture", ["cyclegan", "xgan"])
-def test_killed_runs_end_with_the_bytes_of_an_uninterrupted_one(architecture, tmp_path):
+@pytest.mark.parametrize("name", MOMENTS)
+def test_killed_runs_end_with_the_bytes_of_an_uninterrupted_one(name, tmp_path):
     whole, broken, state = tmp_path / "whole", tmp_path / "broken", tmp_path / "state"
     killed = 0
-    for saves, delay in MOMENTS[architecture]:
-        killed += kill_after_saves(start(architecture, state, broken), state, saves, delay)
-    finish(start(architecture, state, broken))
-    train_once.main(architecture, str(tmp_path / "other"), str(whole))
+    for saves, delay in MOMENTS[name]:
+        killed += kill_after_saves(start(name, state, broken), state, saves, delay)
+    finish(start(name, state, broken))
+    train_once.main(name, str(tmp_path / "other"), str(whole))
 
-    assert killed == len(MOMENTS[architecture])
+    assert killed == len(MOMENTS[name])
     assert (whole / "resumed_from").read_text() == "0"
     assert int((broken / "resumed_from").read_text()) > 0
-    for name in SAME:
-        assert (broken / name).read_bytes() == (whole / name).read_bytes(), name
+    for file in SAME:
+        assert (broken / file).read_bytes() == (whole / file).read_bytes(), file

@@ -53,6 +53,7 @@ def test_writes_weights_losses_and_samples(splits, tmp_path, capsys):
     assert "semantic_consistency" in losses
     assert (out / "samples-00000008.png").stat().st_size > 0
     assert list((out / "state").iterdir()) == []
+    assert not (out / "pretraining.csv").exists()
     assert "8 images" in capsys.readouterr().out
 
 
@@ -61,6 +62,17 @@ def test_minutes_become_a_budget_in_images(splits, tmp_path, capsys):
     budget = int(re.search(r"to repeat: --images (\d+)", capsys.readouterr().out)[1])
     seen = pd.read_csv(tmp_path / "out/losses.csv")["images"].iloc[-1]
     assert budget <= seen < budget + 4
+
+
+def test_pretraining_writes_its_curve_and_keeps_its_weights(splits, tmp_path):
+    plan, out = tmp_path / "plan.json", tmp_path / "out"
+    plan.write_text('{"pretraining": 1, "discriminator_channels": 4, "discriminator_layers": 2}')
+    train.run(train.parse(arguments(splits, out, "--variant", str(plan), "--images", "8")))
+    curve = pd.read_csv(out / "pretraining.csv")
+    assert curve["images"].tolist() == [8]
+    assert curve["masked_reconstruction"].between(0, 1).all()
+    assert (out / "samples-00000000.png").stat().st_size > 0
+    assert len(list((out / "state").iterdir())) == 1
 
 
 def test_unknown_variant_names_the_nearest(splits, tmp_path):

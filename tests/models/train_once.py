@@ -1,4 +1,4 @@
-"""`python -m tests.models.train_once ARCHITECTURE STATE_DIR OUT`: one tiny run, to be killed."""
+"""`python -m tests.models.train_once NAME STATE_DIR OUT`: one tiny run, to be killed."""
 
 from __future__ import annotations
 
@@ -11,14 +11,21 @@ from models.checkpoint import save_translator
 from models.engine import train
 from tests.models.helpers import domain, settings, variant
 
+VARIANTS = {
+    "cyclegan": variant("cyclegan"),
+    "xgan": variant("xgan"),
+    "pretrained": variant("cyclegan", pretraining=0.5),
+}
 
-def main(architecture: str, state_dir: str, out: str) -> None:
+
+def main(name: str, state_dir: str, out: str) -> None:
     torch.set_num_threads(1)
     data = domain("photos"), domain("anime"), (domain("photo val", 2), domain("anime val", 2))
     plan = settings(budget_images=240, batch_size=4, state_every=16, log_every=12, precision="bf16")
-    result = train(variant(architecture), plan, *data, state_dir=state_dir)
+    result = train(VARIANTS[name], plan, *data, state_dir=state_dir)
     save_translator(out, result.translator, result.key, result.images_seen)
     result.history.to_csv(Path(out) / "history.csv", index=False)
+    result.pretraining.to_csv(Path(out) / "pretraining.csv", index=False)
     (Path(out) / "resumed_from").write_text(str(result.resumed_from))
 
 

@@ -66,6 +66,7 @@ def test_run_holds_params_inputs_metrics_and_artifacts(
     ) as run:
         run.metrics({"kept": 3, "by_source": {"booru": 2.5}, "name": "skipped"})
         run.curves(pd.DataFrame({"images": [1, 2], "loss": [0.5, 0.25]}))
+        run.curves(pd.DataFrame())  # of a training without pretraining: none
         run.artifact(project / "sheet.png")
     (logged,) = runs()
     assert logged.info.status == "FINISHED"
