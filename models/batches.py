@@ -1,4 +1,4 @@
-"""Both domains on the device, and the batch that a step sees of them."""
+"""The batch that a step sees of both domains: from the device's memory, or streamed to it."""
 
 from __future__ import annotations
 
@@ -9,28 +9,35 @@ from torch import Tensor
 
 from models.augment import augment_for
 from models.conditioning import hide, label_indices, one_hot
-from models.data import Domain
+from models.data import Domain, StreamedDomain
 from models.domains import DOMAINS
+from models.parallel import world_size
 from models.sampling import Order
 from models.settings import TrainSettings
+from models.streaming import Stream
 from models.variants import Variant
 
 
 class Batches:
-    """The whole data set stays on the device as uint8: no loader, no copies in the loop."""
+    """A `Domain` stays on the device whole, as uint8: no loader, no copies in the loop. A
+    `StreamedDomain` is decoded ahead by worker processes; the batches are the same."""
 
     def __init__(
         self,
         variant: Variant,
         settings: TrainSettings,
-        photos: Domain,
-        anime: Domain,
+        photos: Domain | StreamedDomain,
+        anime: Domain | StreamedDomain,
         device: torch.device,
     ) -> None:
         self.variant, self.settings, self.device = variant, settings, device
         domains = {"photos": photos, "anime": anime}
         self.ids = {d: domain.ids for d, domain in domains.items()}
-        self.images = {d: domain.images.to(device) for d, domain in domains.items()}
+        resident = {d: x for d, x in domains.items() if isinstance(x, Domain)}
+        self.images = {d: domain.images.to(device) for d, domain in resident.items()}
+        streamed = {d: x for d, x in domains.items() if isinstance(x, StreamedDomain)}
+        batch, stride = settings.batch_size, settings.batch_size * world_size()
+        self.stream = Stream(streamed, batch, device, stride) if streamed else None
         self.label_rows = {
             d: label_indices(domain.labels, variant.labels).to(device)
             for d, domain in domains.items()
@@ -47,13 +54,15 @@ class Batches:
         """The batch after `seen` images: of each domain the images, augmented, float
         [N, 3, S, S] in [-1, 1], and where the variant has labels theirs, float [N, width].
 
-        Random numbers come from torch's RNG.
+        Random numbers come from torch's RNG. Raises ModelError when a streamed image is broken.
         """
         real, labels = {}, {}
+        streamed = self.stream.at(orders, seen) if self.stream else {}
         for d in DOMAINS:
             rows = orders[d].rows(seen, self.settings.batch_size)
             rows = rows.to(self.device, non_blocking=True)
-            images = augment_for(self.variant, self.images[d][rows])
+            images = streamed[d] if d in streamed else self.images[d][rows]
+            images = augment_for(self.variant, images)
             real[d] = images.contiguous(memory_format=torch.channels_last)
             if self.variant.labels:
                 known = hide(self.label_rows[d][rows], self.variant.labels)

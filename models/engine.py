@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -13,22 +15,19 @@ from torch import Tensor
 
 from models.batches import Batches
 from models.checkpoint import Translator
-from models.data import Domain
+from models.compiling import begin_step, compile_networks, eagerly
+from models.data import Domain, StreamedDomain
 from models.device import autocast, pick_device, pick_precision
 from models.domains import DOMAINS
 from models.ema import EMA
 from models.errors import ModelError
 from models.gatys import StyleTransfer, style_report, trained_features
 from models.meter import Meter
+from models.micro import Context, discriminator_losses, generator_losses, pooled_fakes, split
 from models.networks import TrainingNetworks
-from models.objective import (
-    Step,
-    discriminator_terms,
-    generator_terms,
-    penalty_terms,
-    weighted_sum,
-)
+from models.objective import Step
 from models.optimizers import adam, update
+from models.parallel import average, gather, own, rank, world_size
 from models.penalties import clip_weights
 from models.pool import ImagePool
 from models.pretraining import Pretrained, masked_sheet, pretrain
@@ -39,6 +38,8 @@ from models.settings import TrainSettings, check, due, learning_rate, training_k
 from models.sheets import sample_sheet
 from models.state import capture, load_state, require_finite, restore, save_state
 from models.variants import Variant
+
+COST_STEPS = 3  # timed before a run on the CPU says how long it will take
 
 
 @dataclass(frozen=True)
@@ -79,8 +80,8 @@ class Silent:
 def train(
     variant: Variant,
     settings: TrainSettings,
-    photos: Domain,
-    anime: Domain,
+    photos: Domain | StreamedDomain,
+    anime: Domain | StreamedDomain,
     held_out: tuple[Domain, Domain],
     state_dir: Path | str | None = None,
     callback: Callback | None = None,
@@ -103,19 +104,29 @@ def train(
     check(settings, photos, anime)
     recognizer = judge_of(variant, recognizer, device)
     key = training_key(variant, settings, photos, anime, recognizer)
-    batch, budget = settings.batch_size, settings.budget_images
-    callback = callback or Silent()
+    batch, budget, first = settings.batch_size, settings.budget_images, rank() == 0
+    heard = callback is not None and first
+    callback = callback if callback and first else Silent()
     shown = [d.take(range(min(settings.sample_count, len(d)))) for d in held_out]
     if not variant.learns:
         return fit_style(variant, settings, photos, anime, shown, callback, recognizer)
 
-    batches = Batches(variant, settings, photos, anime, device)
+    batches = Batches(variant, replace(settings, batch_size=settings.share), photos, anime, device)
     orders = batches.orders()
 
     torch.manual_seed(settings.seed)
     features = recognizer.feature_count if recognizer else 0
     networks = TrainingNetworks(variant, settings.image_size, features)
     networks.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    cast = partial(autocast, device, precision)
+
+    def micro_steps(seen: int) -> list[Step]:
+        """This process's share of the batch after `seen` images, in micro-batches."""
+        reseed(settings.seed, rank(), seen)
+        real, labels = batches.at(orders, seen + rank() * settings.share)
+        parts = zip(*(split(x, settings.accumulate) for x in (real, labels)), strict=True)
+        return [Step(networks, r, variant, seen / budget, recognizer, known) for r, known in parts]
+
     saved = load_state(state_dir, key, device) if state_dir else None
     if saved:
         pretrained = Pretrained(**saved["pretraining"])
@@ -130,53 +141,48 @@ def train(
     optimizers = {"generator": adam(generator_weights)}
     if discriminator_weights:
         optimizers["discriminator"] = adam(discriminator_weights)
-    pools = {d: ImagePool(settings.pool_size) for d in DOMAINS}
+    pools = {d: ImagePool(-(-settings.pool_size // world_size())) for d in DOMAINS}
     meter, history = Meter(), []
 
     seen = resumed_from = 0
     if saved:
+        saved["pools"] = own(saved["pools"])
         restore(saved, networks, ema, optimizers, pools, meter)
         history, seen = saved["history"], saved["images_seen"]
         resumed_from = seen
+    compiled = settings.compile and compile_networks(
+        networks, device, lambda: trial(micro_steps(0), networks, cast)
+    )
 
     started = time.monotonic()
-    with Progress(budget, variant.name, "images", initial=seen) as progress:
+    with Progress(budget, variant.name, "images", initial=seen, quiet=not first) as progress:
         while seen < budget:
-            reseed(settings.seed, 0, seen)
+            begin_step(compiled)
             lr = learning_rate(settings, seen)
-            real, labels = batches.at(orders, seen)
-            step = Step(networks, real, variant, seen / budget, recognizer, labels)
+            steps = micro_steps(seen)
             terms: dict[str, Tensor] = {}
 
             # `inputs=` computes gradients for these weights alone, so the discriminators are
             # frozen without touching requires_grad (pytorch#139476).
             if (seen // batch + 1) % variant.discriminator_steps == 0:
-                with autocast(device, precision):
-                    terms |= generator_terms(step)
-                loss = weighted_sum(terms, variant, step.progress)
-                update(optimizers["generator"], loss, generator_weights, lr)
+                losses = generator_losses(steps, terms, cast)
+                update(optimizers["generator"], losses, generator_weights, lr)
 
             if discriminator_weights:
-                with torch.no_grad(), autocast(device, precision):
-                    fakes = {
-                        d: pools[d].query(step.fake(d).detach(), *step.labels_of_fake(d))
-                        for d in DOMAINS
-                    }
-                with autocast(device, precision):
-                    judged = discriminator_terms(step, fakes)
-                slopes = penalty_terms(step, fakes)
-                weighted = [variant.penalty_weight * value for value in slopes.values()]
-                loss = torch.stack([*judged.values(), *weighted]).sum()
+                fakes = pooled_fakes(steps, pools, cast)
+                losses = discriminator_losses(steps, fakes, terms, cast, eagerly(compiled))
                 rate = lr * variant.discriminator_rate
-                update(optimizers["discriminator"], loss, discriminator_weights, rate)
+                update(optimizers["discriminator"], losses, discriminator_weights, rate)
                 if variant.weight_clip:
                     clip_weights(discriminator_weights, variant.weight_clip)
-                terms |= judged | slopes
 
+            average(list(terms.values()))
             seen += batch
             ema.update(networks.translator, seen, batch)
             meter.add(terms)
             progress.update(seen)
+            if heard and device.type == "cpu" and seen == resumed_from + COST_STEPS * batch:
+                tell_cost(variant.name, (budget - resumed_from) / progress.rate)
 
             if due(settings.log_every, seen, batch, budget):
                 means = meter.means(seen)  # the only sync with the host between log points
@@ -184,13 +190,15 @@ def train(
                 history.append({"images": seen, "lr": lr, **means})
                 progress.describe(" ".join(f"{k} {v:.3f}" for k, v in means.items()))
                 callback.on_log(seen, {**means, "images_per_second": progress.rate})
-            if due(settings.sample_every, seen, batch, budget):
+            if first and due(settings.sample_every, seen, batch, budget):
                 callback.on_samples(seen, sample_sheet(translator, *shown))
             if state_dir and due(settings.state_every, seen, batch, budget):
                 require_finite(networks, meter, seen)  # a good state is never overwritten by NaNs
                 state = capture(networks, ema, optimizers, pools, meter)
+                state["pools"] = gather(state["pools"])
                 told = {"history": history, "images_seen": seen, "pretraining": asdict(pretrained)}
-                save_state(state_dir, key, {**state, **told})
+                if first:
+                    save_state(state_dir, key, {**state, **told})
 
     return TrainResult(
         translator=translator,
@@ -204,11 +212,32 @@ def train(
     )
 
 
+def trial(steps: list[Step], networks: TrainingNetworks, cast: Context) -> None:
+    """A step without an update, for a compiler to try itself on."""
+    told: dict[str, Tensor] = {}
+    for loss in generator_losses(steps, told, cast):
+        torch.autograd.grad(loss, networks.generator_parameters(), allow_unused=True)
+    if judges := list(networks.discriminators.parameters()):
+        fakes = pooled_fakes(steps, {d: ImagePool(0) for d in DOMAINS}, cast)
+        for loss in discriminator_losses(steps, fakes, told, cast, eagerly(True)):
+            torch.autograd.grad(loss, judges, allow_unused=True)
+
+
+def tell_cost(name: str, seconds: float) -> None:
+    """Say once what a run without a GPU will cost."""
+    threads = torch.get_num_threads()
+    print(
+        f"{name}: no GPU, {threads} CPU threads: about {seconds / 60:.3g} minutes for this run",
+        file=sys.stderr,
+        flush=True,
+    )
+
+
 def fit_style(
     variant: Variant,
     settings: TrainSettings,
-    photos: Domain,
-    anime: Domain,
+    photos: Domain | StreamedDomain,
+    anime: Domain | StreamedDomain,
     shown: list[Domain],
     callback: Callback,
     recognizer: Recognizer | None,
@@ -217,7 +246,7 @@ def fit_style(
     started = time.monotonic()
     network = StyleTransfer(variant, trained_features(variant.style_features, recognizer))
     network.to(pick_device(settings.device), memory_format=torch.channels_last)  # type: ignore[call-overload]
-    network.fit({"photos": photos.images, "anime": anime.images})
+    network.fit({"photos": photos, "anime": anime})
     translator = Translator(network, variant, settings.image_size)
     seen = max(len(photos), len(anime))
     means = style_report(network, {d: s.images for d, s in zip(DOMAINS, shown, strict=True)})

@@ -17,6 +17,7 @@ from torchvision.models import VGG19_Weights
 from torchvision.models.vgg import cfgs, make_layers
 
 from models.augment import to_float
+from models.data import Domain, StreamedDomain
 from models.domains import DIRECTIONS, DOMAINS
 from models.errors import ModelError
 from models.recognizer_net import Recognizer
@@ -113,9 +114,9 @@ class StyleTransfer(nn.Module):
         return [value for name, value in named if name.startswith(f"gram_{domain}_")]
 
     @torch.no_grad()
-    def fit(self, images: Mapping[str, Tensor], batch_size: int = 64) -> None:
-        """Take the styles of the domains from their images, uint8 [N, 3, S, S] each."""
-        for domain, every in images.items():
+    def fit(self, domains: Mapping[str, Domain | StreamedDomain], batch_size: int = 64) -> None:
+        """Take the styles of the domains from one look at each of their images."""
+        for domain, every in domains.items():
             for total in self.style(domain):
                 total.zero_()
             for batch in every.split(batch_size):

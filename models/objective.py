@@ -74,6 +74,11 @@ class Step:
         """Translations into `domain`."""
         return self.draw(self.code(other(domain)), domain, source=other(domain))
 
+    def keep_fakes(self) -> None:
+        """Drop all tensors that were made but the translations, without their graph."""
+        fakes = {k: x.detach() for k, x in self._made.items() if k[0] == "fake"}
+        self._made = fakes
+
     @_once
     def code_of_fake(self, domain: str) -> Tensor:
         """Code of the (slightly noisy) translations into `domain`."""

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
+
+from models.parallel import average
 
 BETAS = (0.5, 0.999)  # Adam, as CycleGAN publishes it
 
@@ -14,11 +18,20 @@ def adam(weights: list[torch.nn.Parameter]) -> torch.optim.Adam:
 
 
 def update(
-    optimizer: torch.optim.Optimizer, loss: Tensor, weights: list[torch.nn.Parameter], lr: float
+    optimizer: torch.optim.Optimizer,
+    losses: Iterable[Tensor],
+    weights: list[torch.nn.Parameter],
+    lr: float,
 ) -> None:
-    """One step on `weights`, and on nothing else that the loss depends on."""
+    """One step on `weights`, and on nothing else that the losses depend on.
+
+    It follows the sum of the losses, each of which is asked for once the one before is done with,
+    averaged over all processes.
+    """
     for group in optimizer.param_groups:
         group["lr"] = lr
     optimizer.zero_grad(set_to_none=True)
-    torch.autograd.backward(loss, inputs=weights)
+    for loss in losses:
+        torch.autograd.backward(loss, inputs=weights)
+    average([w.grad for w in weights if w.grad is not None])
     optimizer.step()

@@ -9,6 +9,7 @@ each on both domains.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,16 +26,18 @@ from models.data import Domain
 from models.device import autocast, pick_device, pick_precision
 from models.domains import DIRECTIONS, DOMAINS
 from models.meter import Meter
+from models.micro import split
 from models.networks import TranslationNetwork
 from models.optimizers import adam, update
+from models.parallel import average, rank
 from models.progress import Progress
 from models.sampling import reseed
-from models.settings import TrainSettings, due
+from models.settings import TrainSettings, due, manner
 from models.state import load_state, require_finite, run_key, save_state
 from models.variants import Variant
 
 SHARE, SQUARES = 0.4, 8  # how much is masked, and in how many squares to a side; as published
-STREAM = 1 << 16  # of random numbers: above the rank of any process of the training itself
+STREAM = 1 << 16  # of random numbers, plus the rank: above any process of the training itself
 # The keys of a variant that shape what is pretrained, or what it is shown.
 TRANSLATOR_KEYS = (
     "architecture",
@@ -78,6 +81,7 @@ def pretraining_key(variant: Variant, settings: TrainSettings, batches: Batches)
     shape["pretraining_images"] = pretraining_images(variant, settings)
     decisive = {key: getattr(settings, key) for key in SETTINGS_KEYS}
     decisive["precision"] = pick_precision(settings.precision, pick_device(settings.device))
+    decisive |= manner(settings)
     return run_key(shape, decisive, *(batches.ids[d] for d in DOMAINS))
 
 
@@ -138,14 +142,25 @@ def pretrain(
         meter.sums, meter.counts = saved["meter"]["sums"], saved["meter"]["counts"]
 
     started = time.monotonic()
-    with Progress(total, f"{variant.name}, pretraining", "images", initial=seen) as progress:
+    label = f"{variant.name}, pretraining"
+    with Progress(total, label, "images", initial=seen, quiet=rank() > 0) as progress:
         while seen < total:
-            reseed(settings.seed, STREAM, seen)
-            real, labels = batches.at(orders, seen)
-            with autocast(batches.device, precision):
-                loss = restoration_loss(translator, real, labels)
-            update(optimizer, loss, weights, settings.lr)
+            reseed(settings.seed, STREAM + rank(), seen)
+            real, labels = batches.at(orders, seen + rank() * settings.share)
+            told: list[Tensor] = []
+
+            def micro_losses(real=real, labels=labels, told=told) -> Iterator[Tensor]:
+                count = settings.accumulate
+                for part, known in zip(split(real, count), split(labels, count), strict=True):
+                    with autocast(batches.device, precision):
+                        loss = restoration_loss(translator, part, known) / count
+                    told.append(loss.detach())
+                    yield loss
+
+            update(optimizer, micro_losses(), weights, settings.lr)
             seen += batch
+            loss = torch.stack(told).sum()
+            average([loss])
             meter.add({"masked_reconstruction": loss})
             progress.update(seen)
             if due(settings.log_every, seen, batch, total):
@@ -164,7 +179,8 @@ def pretrain(
                 if seen < total:  # what is finished only needs its weights
                     state["optimizer"] = optimizer.state_dict()
                     state["meter"] = {"sums": meter.sums, "counts": meter.counts}
-                save_state(state_dir, key, state)
+                if rank() == 0:
+                    save_state(state_dir, key, state)
     return Pretrained(history, earlier + time.monotonic() - started)
 
 

@@ -14,11 +14,14 @@ SECONDS_BETWEEN_LINES = 60.0
 class Progress:
     """Counts `total` units of work on standard error; use as a context manager."""
 
-    def __init__(self, total: int, label: str, unit: str, initial: int = 0) -> None:
+    def __init__(
+        self, total: int, label: str, unit: str, initial: int = 0, quiet: bool = False
+    ) -> None:
         self.total, self.label, self.unit = total, label, unit
         self.done, self.initial, self.note = initial, initial, ""
         self.started = self.printed = time.monotonic()
-        terminal = sys.stderr.isatty()
+        self.quiet = quiet
+        terminal = sys.stderr.isatty() and not quiet
         self.bar = tqdm(total=total, desc=label, unit=unit, initial=initial) if terminal else None
 
     @property
@@ -42,6 +45,8 @@ class Progress:
 
     def _print(self) -> None:
         self.printed = time.monotonic()
+        if self.quiet:
+            return
         note = f", {self.note}" if self.note else ""
         print(
             f"{self.label}: {self.done:,} of {self.total:,} {self.unit}, {self.rate:.1f}/s{note}",

@@ -1,4 +1,7 @@
-"""`python -m models.train`: train one variant from a folder of splits, without DVC or MLflow."""
+"""`python -m models.train`: train one variant from a folder of splits, without DVC or MLflow.
+
+On several GPUs: `torchrun --nproc-per-node N -m models.train …`.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,16 @@ from torch import Tensor
 from torchvision.transforms.v2.functional import to_pil_image
 
 from models.checkpoint import save_translator
-from models.data import Domain, load_domain
+from models.data import Domain, StreamedDomain, load_domain
+from models.device import pick_device
 from models.engine import TrainSettings, train
 from models.errors import ModelError
 from models.files import read_json
+from models.parallel import from_first, processes, rank, world_size
 from models.recognizer import load_recognizer
 from models.recognizer_net import Recognizer
 from models.state import clear_state
+from models.streaming import load_training
 from models.variants import BUILT_IN, Variant, refuse_unknown, variant_from_dict
 
 CALIBRATION_STEPS = 12  # timed before a run that is given in minutes
@@ -51,13 +57,17 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     length.add_argument("--images", type=int, help="budget in image pairs")
     length.add_argument("--minutes", type=float, help="budget in minutes, measured at the start")
     add("--image-size", type=int, default=defaults.image_size, help="pixels")
-    add("--batch", type=int, default=defaults.batch_size)
+    add("--batch", type=int, default=defaults.batch_size, help="of all processes together")
+    add("--accumulate", type=int, default=defaults.accumulate, help="parts to split a batch into")
     add("--lr", type=float, default=defaults.lr)
     add("--channels", type=int, help="of the generator's first layer (published: 64; CPU: 16)")
     add("--blocks", type=int, help="residual blocks (published: 6; CPU: 3)")
     add("--seed", type=int, default=defaults.seed)
     add("--precision", choices=("auto", "bf16", "fp32"), default=defaults.precision)
     add("--device", default=defaults.device)
+    add("--compile", action="store_true", help="torch.compile, where it works")
+    where = "hold all training images in memory, or stream them (default: as they fit)"
+    add("--resident", action=argparse.BooleanOptionalAction, help=where)
     return parser.parse_args(arguments)
 
 
@@ -68,25 +78,33 @@ def run(args: argparse.Namespace) -> None:
     recognizer = load_recognizer(args.recognizer, args.device) if args.recognizer else None
     settings = TrainSettings(
         batch_size=args.batch, image_size=args.image_size, lr=args.lr, seed=args.seed,
-        precision=args.precision, device=args.device,
+        precision=args.precision, device=args.device, accumulate=args.accumulate,
+        compile=args.compile,
     )  # fmt: skip
-    photos, anime, *held_out = (
-        load_domain(args.data, split, domain, args.image_size)
-        for split in ("train", "val")
-        for domain in ("photos", "anime")
+    device = pick_device(args.device)
+    photos, anime = load_training(args.data, "train", args.image_size, device, args.resident)
+    held = (
+        load_domain(args.data, "val", "photos", args.image_size),
+        load_domain(args.data, "val", "anime", args.image_size),
     )
     args.out.mkdir(parents=True, exist_ok=True)
     if args.images:
         settings = replace(settings, budget_images=args.images)
     elif args.minutes:
-        budget = measured_budget(variant, settings, photos, anime, args.minutes, recognizer)
-        print(f"{args.minutes:g} minutes are {budget:,} images here; to repeat: --images {budget}")
+        # Each process times itself; all have to do with what the first one found.
+        budget = from_first(
+            measured_budget(variant, settings, photos, anime, args.minutes, recognizer)
+        )
+        if rank() == 0:
+            told = f"{args.minutes:g} minutes are {budget:,} images here"
+            print(f"{told}; to repeat: --images {budget}")
         settings = replace(settings, budget_images=budget)
 
     state_dir = args.out / "state"
-    held = (held_out[0], held_out[1])
     shown = SamplePNGs(args.out)
     result = train(variant, settings, photos, anime, held, state_dir, shown, recognizer)
+    if rank() > 0:
+        return
     save_translator(args.out, result.translator, result.key, result.images_seen)
     result.history.to_csv(args.out / "losses.csv", index=False)
     if len(result.pretraining):
@@ -110,8 +128,8 @@ def variant_keys(name: str) -> dict[str, Any]:
 def measured_budget(
     variant: Variant,
     settings: TrainSettings,
-    photos: Domain,
-    anime: Domain,
+    photos: Domain | StreamedDomain,
+    anime: Domain | StreamedDomain,
     minutes: float,
     recognizer: Recognizer | None = None,
 ) -> int:
@@ -126,9 +144,10 @@ def measured_budget(
 def main() -> None:
     """Entry point: one line and exit code 1 for a ModelError."""
     try:
-        run(parse())
+        with processes():
+            run(parse())
     except ModelError as error:
-        sys.exit(f"error: {error}")
+        sys.exit(f"error{f' in process {rank()}' if world_size() > 1 else ''}: {error}")
 
 
 if __name__ == "__main__":

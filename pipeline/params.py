@@ -170,6 +170,7 @@ class Train(Section):
     image_size: int = Field(ge=16)
     budget_images: int = Field(gt=0)  # images seen per domain
     batch_size: int = Field(gt=0)
+    accumulate: int = Field(1, gt=0)  # micro-batches that a batch is split into
     lr: float = Field(gt=0)
     decay_from: float = Fraction  # of the budget; the rate then falls linearly to zero
     ema_half_life: float = Field(ge=0)  # in images
@@ -179,6 +180,7 @@ class Train(Section):
     sample_every: int = Field(gt=0)
     state_every: int = Field(gt=0)
     precision: Literal["auto", "fp32", "bf16"] = "auto"
+    compile: bool = False  # torch.compile
 
 
 class Evaluate(Section):

@@ -16,10 +16,12 @@ from torchvision.transforms.v2.functional import to_pil_image
 
 from models.checkpoint import save_translator
 from models.data import Domain, load_domain
+from models.device import pick_device
 from models.engine import TrainResult, train
 from models.recognizer import load_recognizer
 from models.settings import TrainSettings, training_key
 from models.state import clear_state, state_path
+from models.streaming import load_training
 from models.variants import Variant, variant_from_dict
 from pipeline import params, stage, tables, tracking
 from pipeline.errors import StageError
@@ -88,7 +90,8 @@ def main(name: str) -> None:
     variant = load_variant(name)
     threads = compute.threads or torch.get_num_threads()
     settings = TrainSettings(**section.model_dump(), device=compute.device, threads=threads)
-    photos, anime = load_data(SPLITS, "train", settings.image_size)
+    device = pick_device(settings.device)
+    photos, anime = load_training(SPLITS, "train", settings.image_size, device)
     held_out = load_data(SPLITS, "val", settings.image_size)
     # The one for losses; evaluation asks the other, which nothing was trained to please.
     recognizer = load_recognizer(RECOGNIZER) if variant.asks_recognizer else None

@@ -46,7 +46,7 @@ def recognizer() -> Recognizer:
 
 def fitted(**changes) -> StyleTransfer:
     network = StyleTransfer(gatys(**changes), trained_features("recognizer", recognizer()))
-    network.fit({"photos": PHOTOS.images, "anime": ANIME.images}, batch_size=3)
+    network.fit({"photos": PHOTOS, "anime": ANIME}, batch_size=3)
     return network
 
 
@@ -122,7 +122,7 @@ def test_a_style_is_the_mean_over_the_images_whatever_the_batch():
         mean = torch.stack([gram(found[depth])[0] for found in depths]).mean(0)
         torch.testing.assert_close(style, mean)
     before = [style.clone() for style in network.style("photos")]
-    network.fit({"photos": PHOTOS.images})  # again: the same, not twice as much
+    network.fit({"photos": PHOTOS})  # again: the same, not twice as much
     for one, other in zip(network.style("photos"), before, strict=True):
         torch.testing.assert_close(one, other)
 
@@ -228,7 +228,7 @@ def test_steps_become_smaller_so_that_an_image_comes_to_rest():
 
 def test_the_recognizer_given_is_left_as_it_was():
     judge = recognizer()
-    StyleTransfer(gatys(), trained_features("recognizer", judge)).fit({"photos": PHOTOS.images})
+    StyleTransfer(gatys(), trained_features("recognizer", judge)).fit({"photos": PHOTOS})
     assert judge.fingerprint() == recognizer().fingerprint()
     assert all(weight.requires_grad for weight in judge.parameters())
 
