@@ -7,6 +7,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+def instance_norm(x: Tensor) -> Tensor:
+    """Each channel of each image to mean 0, variance 1: dense [N, C, H, W] → the same shape.
+
+    Of a single image F.instance_norm gives wrong gradients on a CPU, silently, where they arrive
+    in channels_last (torch 2.14): there it is a group norm of one channel a group.
+    """
+    return F.group_norm(x, x.shape[1]) if len(x) == 1 else F.instance_norm(x)
+
+
 class Norm2d(nn.Module):
     """ "instance": each channel of each image to mean 0, variance 1 (Ulyanov et al., 2016).
     "layer": all channels of an image together, which keeps its colours (U-GAT-IT, 2020).
@@ -23,7 +32,7 @@ class Norm2d(nn.Module):
         """[N, C, H, W] → the same shape and memory format."""
         channels_last = x.is_contiguous(memory_format=torch.channels_last)
         x = x.contiguous()
-        y = F.instance_norm(x) if self.kind == "instance" else F.group_norm(x, 1)
+        y = instance_norm(x) if self.kind == "instance" else F.group_norm(x, 1)
         return y.contiguous(memory_format=torch.channels_last) if channels_last else y
 
 
@@ -57,7 +66,7 @@ def mixed_norm(x: Tensor, rho: Tensor, gamma: Tensor, beta: Tensor) -> Tensor:
     """
     channels_last = x.is_contiguous(memory_format=torch.channels_last)
     rho, dense = clip_share(rho), x.contiguous()
-    mixed = rho * F.instance_norm(dense) + (1 - rho) * F.group_norm(dense, 1)
+    mixed = rho * instance_norm(dense) + (1 - rho) * F.group_norm(dense, 1)
     y = (gamma * mixed + beta).to(x.dtype)
     return y.contiguous(memory_format=torch.channels_last) if channels_last else y
 
