@@ -18,6 +18,10 @@ from pipeline.errors import StageError
 
 MIN_IMAGES = 8  # fewer cannot tell a bootstrap interval from noise
 TAIL = 2.5  # per cent cut off at either end: 95 % intervals
+# Standard deviations: 99.99 % of what real faces do to a feature lies within 8.4. The cubic kernel
+# gave one translation that woke up an all but silent feature more weight than 150 others: KID
+# 31,507 with an interval from 0.8 to 190,426.
+LARGEST = 10.0
 CHUNK = 250  # bootstrap draws whose weights are held in memory at once
 
 
@@ -57,8 +61,8 @@ class Standardiser:
         return cls(mean, np.where(std > 1e-6 * std.max(), std, np.inf))  # a dead feature gives 0
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
-        """Standardised float64 features [N, D]."""
-        return (features.astype(np.float64) - self.mean) / self.std
+        """Standardised float64 features [N, D], at most `LARGEST` either way."""
+        return np.clip((features.astype(np.float64) - self.mean) / self.std, -LARGEST, LARGEST)
 
 
 def kid(real: np.ndarray, fake: np.ndarray, *, draws: int = 1000, seed: int = 0) -> Estimate:

@@ -18,9 +18,9 @@ from pipeline.markup import document, picture
 STAGES = {
     "discover": "which posts the sources offer",
     "crawl": "what was downloaded",
-    "faces": "anime faces found and aligned on their eyes",
+    "faces": "what was cut out of the crawled images, brought to one size and place",
     "dedupe": "repeated images found and removed",
-    "celeba": "photos filtered by label and aligned to the same template",
+    "celeba": "photos filtered by label, brought to the same size and place",
     "split": "train, validation and test",
     "recognizer": "the attribute networks: one for losses, one that only evaluates",
 }

@@ -84,6 +84,20 @@ def test_standardiser_puts_a_feature_that_one_domain_lacks_on_the_scale_of_the_o
     assert both.std(axis=0) == pytest.approx([1, 1, 0])  # the constant feature says nothing
 
 
+def test_one_image_that_wakes_up_a_silent_feature_does_not_decide_alone():
+    silent = np.full((200, 1), 1e-3)
+    train, real, fake = (
+        np.column_stack([draw(200, shift, seed=seed), silent * draw(200, seed=seed + 1, d=1)])
+        for shift, seed in ((0.0, 1), (0.0, 3), (0.5, 5))
+    )
+    standardise = kid.Standardiser.fit(train)
+    plain = kid.kid(standardise(real), standardise(fake), draws=50)
+    fake[0, -1] = 5.0  # 5,000 standard deviations
+    odd = kid.kid(standardise(real), standardise(fake), draws=50)
+    assert plain.value > 0
+    assert odd.value == pytest.approx(plain.value, rel=0.1)
+
+
 def test_too_few_images_or_nan_end_in_one_line():
     with pytest.raises(StageError, match=r"at least 8 real images, there are 3: raise split\.val"):
         kid.kid(draw(3), draw(20))
