@@ -1,4 +1,4 @@
-"""Norms against float64, in both memory formats and for one image: a batch of 1 has its own bugs."""
+"""Norms against float64, in both memory formats, and of one image alone."""
 
 import pytest
 import torch
