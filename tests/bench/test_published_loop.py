@@ -87,7 +87,8 @@ def test_one_step_has_the_losses_and_gradients_of_our_objective() -> None:
     for learner, gradient in zip(learnt, gradients, strict=True):
         assert learner.grad is not None
         error = (learner.grad - gradient).norm() / gradient.norm().clamp(min=1e-8)
-        assert error < 0.05  # small norms at the start magnify rounding
+        # Small norms at the start magnify rounding: 0.004 in float32, 2e-8 in float64.
+        assert error < 0.02
 
 
 def test_losses_are_looked_at_as_often_as_published() -> None:
