@@ -42,7 +42,7 @@ class TrainSettings:
     precision: str = "auto"  # bf16 where it is fast, else fp32
     device: str = "auto"
     threads: int = 0  # CPU threads; 0 leaves torch's choice
-    # torch.compile, with CUDA graphs on a GPU: faster after a minute or two. Penalties stay eager.
+    # torch.compile, with CUDA graphs on a GPU. Penalties stay eager.
     compile: bool = False
 
     @property
