@@ -1,4 +1,4 @@
-"""The batch that a step sees of both domains: from the device's memory, or streamed to it."""
+"""What a step of this process sees of both domains: from the device's memory, or streamed to it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from models.augment import augment_for
 from models.conditioning import hide, label_indices, one_hot
 from models.data import Domain, StreamedDomain
 from models.domains import DOMAINS
-from models.parallel import world_size
+from models.parallel import rank
 from models.sampling import Order
 from models.settings import TrainSettings
 from models.streaming import Stream
@@ -36,8 +36,8 @@ class Batches:
         resident = {d: x for d, x in domains.items() if isinstance(x, Domain)}
         self.images = {d: domain.images.to(device) for d, domain in resident.items()}
         streamed = {d: x for d, x in domains.items() if isinstance(x, StreamedDomain)}
-        batch, stride = settings.batch_size, settings.batch_size * world_size()
-        self.stream = Stream(streamed, batch, device, stride) if streamed else None
+        share, batch = settings.share, settings.batch_size
+        self.stream = Stream(streamed, share, device, stride=batch) if streamed else None
         self.label_rows = {
             d: label_indices(domain.labels, variant.labels).to(device)
             for d, domain in domains.items()
@@ -51,15 +51,18 @@ class Batches:
     def at(
         self, orders: Mapping[str, Order], seen: int
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """The batch after `seen` images: of each domain the images, augmented, float
-        [N, 3, S, S] in [-1, 1], and where the variant has labels theirs, float [N, width].
+        """This process's share of the batch after `seen` images: of each domain the images,
+        augmented, float [N, 3, S, S] in [-1, 1], and where the variant has labels theirs, float
+        [N, width].
 
         Random numbers come from torch's RNG. Raises ModelError when a streamed image is broken.
         """
         real, labels = {}, {}
-        streamed = self.stream.at(orders, seen) if self.stream else {}
+        share = self.settings.share
+        first = seen + rank() * share
+        streamed = self.stream.at(orders, first) if self.stream else {}
         for d in DOMAINS:
-            rows = orders[d].rows(seen, self.settings.batch_size)
+            rows = orders[d].rows(first, share)
             rows = rows.to(self.device, non_blocking=True)
             images = streamed[d] if d in streamed else self.images[d][rows]
             images = augment_for(self.variant, images)
@@ -68,3 +71,17 @@ class Batches:
                 known = hide(self.label_rows[d][rows], self.variant.labels)
                 labels[d] = one_hot(known, self.variant.labels)
         return real, labels
+
+    def parts(
+        self, orders: Mapping[str, Order], seen: int
+    ) -> list[tuple[dict[str, Tensor], dict[str, Tensor]]]:
+        """`at` in the micro-batches that the settings ask for."""
+        count = self.settings.accumulate
+        real, labels = self.at(orders, seen)
+        return list(zip(split(real, count), split(labels, count), strict=True))
+
+
+def split(tensors: Mapping[str, Tensor], parts: int) -> list[dict[str, Tensor]]:
+    """{name: [N, …]} → `parts` times {name: [N / parts, …]}."""
+    rows = {name: x.chunk(parts) for name, x in tensors.items()}
+    return [{name: x[i] for name, x in rows.items()} for i in range(parts)]

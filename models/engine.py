@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -23,7 +23,7 @@ from models.ema import EMA
 from models.errors import ModelError
 from models.gatys import StyleTransfer, style_report, trained_features
 from models.meter import Meter
-from models.micro import Context, discriminator_losses, generator_losses, pooled_fakes, split
+from models.micro import Context, discriminator_losses, generator_losses, pooled_fakes
 from models.networks import TrainingNetworks
 from models.objective import Step
 from models.optimizers import adam, update
@@ -111,7 +111,7 @@ def train(
     if not variant.learns:
         return fit_style(variant, settings, photos, anime, shown, callback, recognizer)
 
-    batches = Batches(variant, replace(settings, batch_size=settings.share), photos, anime, device)
+    batches = Batches(variant, settings, photos, anime, device)
     orders = batches.orders()
 
     torch.manual_seed(settings.seed)
@@ -123,9 +123,8 @@ def train(
     def micro_steps(seen: int) -> list[Step]:
         """This process's share of the batch after `seen` images, in micro-batches."""
         reseed(settings.seed, rank(), seen)
-        real, labels = batches.at(orders, seen + rank() * settings.share)
-        parts = zip(*(split(x, settings.accumulate) for x in (real, labels)), strict=True)
-        return [Step(networks, r, variant, seen / budget, recognizer, known) for r, known in parts]
+        parts, done = batches.parts(orders, seen), seen / budget
+        return [Step(networks, real, variant, done, recognizer, labels) for real, labels in parts]
 
     saved = load_state(state_dir, key, device) if state_dir else None
     if saved:

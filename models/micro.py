@@ -28,12 +28,6 @@ from models.pool import ImagePool
 Context = Callable[[], AbstractContextManager[object]]
 
 
-def split(tensors: Mapping[str, Tensor], parts: int) -> list[dict[str, Tensor]]:
-    """{name: [N, …]} → `parts` times {name: [N / parts, …]}."""
-    rows = {name: x.chunk(parts) for name, x in tensors.items()}
-    return [{name: x[i] for name, x in rows.items()} for i in range(parts)]
-
-
 def tell(told: dict[str, Tensor], terms: Mapping[str, Tensor], parts: int) -> None:
     """Add one part's terms to the means of the whole."""
     for name, value in terms.items():

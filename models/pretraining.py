@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from models.data import Domain
 from models.device import autocast, pick_device, pick_precision
 from models.domains import DIRECTIONS, DOMAINS
 from models.meter import Meter
-from models.micro import split
+from models.micro import Context, tell
 from models.networks import TranslationNetwork
 from models.optimizers import adam, update
 from models.parallel import average, rank
@@ -112,6 +113,20 @@ def restoration_loss(
     return torch.stack([losses.masked_reconstruction(x, images) for x in restored]).mean()
 
 
+def restoration_losses(
+    translator: TranslationNetwork,
+    parts: list[tuple[dict[str, Tensor], dict[str, Tensor]]],
+    told: dict[str, Tensor],
+    cast: Context,
+) -> Iterator[Tensor]:
+    """`restoration_loss` on each of `Batches.parts`, as `micro.generator_losses`."""
+    for real, labels in parts:
+        with cast():
+            loss = restoration_loss(translator, real, labels)
+        tell(told, {"masked_reconstruction": loss}, len(parts))
+        yield loss / len(parts)
+
+
 def pretrain(
     translator: TranslationNetwork,
     variant: Variant,
@@ -127,7 +142,7 @@ def pretrain(
     batch, total = settings.batch_size, pretraining_images(variant, settings)
     if not total:
         return Pretrained([], 0.0)
-    precision = pick_precision(settings.precision, batches.device)
+    cast = partial(autocast, batches.device, pick_precision(settings.precision, batches.device))
     key = pretraining_key(variant, settings, batches)
     weights, orders, meter = list(translator.parameters()), batches.orders(STREAM), Meter()
     optimizer = adam(weights)
@@ -146,22 +161,12 @@ def pretrain(
     with Progress(total, label, "images", initial=seen, quiet=rank() > 0) as progress:
         while seen < total:
             reseed(settings.seed, STREAM + rank(), seen)
-            real, labels = batches.at(orders, seen + rank() * settings.share)
-            told: list[Tensor] = []
-
-            def micro_losses(real=real, labels=labels, told=told) -> Iterator[Tensor]:
-                count = settings.accumulate
-                for part, known in zip(split(real, count), split(labels, count), strict=True):
-                    with autocast(batches.device, precision):
-                        loss = restoration_loss(translator, part, known) / count
-                    told.append(loss.detach())
-                    yield loss
-
-            update(optimizer, micro_losses(), weights, settings.lr)
+            terms: dict[str, Tensor] = {}
+            restored = restoration_losses(translator, batches.parts(orders, seen), terms, cast)
+            update(optimizer, restored, weights, settings.lr)
+            average(list(terms.values()))
             seen += batch
-            loss = torch.stack(told).sum()
-            average([loss])
-            meter.add({"masked_reconstruction": loss})
+            meter.add(terms)
             progress.update(seen)
             if due(settings.log_every, seen, batch, total):
                 means = meter.means(seen)
