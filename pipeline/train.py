@@ -114,7 +114,8 @@ def main(name: str) -> None:
         write_outputs(name, result, samples)
         run.metrics({"images_seen": result.images_seen, "resumed_from": result.resumed_from})
         run.metrics({"seconds": training_seconds(result)})
-        run.curves(result.pretraining)
+        if len(result.pretraining):
+            run.curves(result.pretraining)
         run.artifact(CHECKPOINTS / name, "checkpoint")
     clear_state(state, key)
     shutil.rmtree(samples, ignore_errors=True)
