@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -31,14 +30,6 @@ def our_weights(networks: TrainingNetworks) -> list[nn.Parameter]:
         parts += [t.deep_decoders[target], t.shallow_decoders[target]]
     parts += [networks.discriminators["photos"], networks.discriminators["anime"]]
     return [weight for part in parts for weight in part.parameters()]
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.mark.parametrize("image_size", [64, 128, 256])

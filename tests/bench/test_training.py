@@ -6,11 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import replace
-
-import pytest
-import torch
 
 from models.batches import Batches
 from models.variants import Variant
@@ -18,14 +14,6 @@ from tests.bench import inference, memory, profile_step, training
 from tests.bench.our_step import QUIET, run_steps
 from tests.bench.training import YARDSTICK, Row
 from tests.models.helpers import variant
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def tiny(spec: Variant | None = None, batch: int = 2) -> Row:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pandas as pd
 import torch
 
+from models.checkpoint import save_translator
 from models.data import Domain
+from models.engine import TrainResult
 from models.settings import TrainSettings
 from models.variants import Variant, variant_from_dict
 
@@ -59,3 +63,11 @@ def settings(**changes) -> TrainSettings:
         "sample_count": 2,
     }
     return TrainSettings(**{**few, **changes})
+
+
+def write_result(out: Path, result: TrainResult) -> None:
+    """All that two runs of the same are compared by, and where this one went on from."""
+    save_translator(out, result.translator, result.key, result.images_seen)
+    result.history.to_csv(out / "history.csv", index=False)
+    result.pretraining.to_csv(out / "pretraining.csv", index=False)
+    (out / "resumed_from").write_text(str(result.resumed_from))

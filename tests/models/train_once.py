@@ -7,9 +7,8 @@ from pathlib import Path
 
 import torch
 
-from models.checkpoint import save_translator
 from models.engine import train
-from tests.models.helpers import domain, settings, variant
+from tests.models.helpers import domain, settings, variant, write_result
 
 VARIANTS = {
     "cyclegan": variant("cyclegan"),
@@ -27,10 +26,7 @@ def main(name: str, state_dir: str, out: str) -> None:
         budget_images=BUDGETS[name], batch_size=4, state_every=16, log_every=12, precision="bf16"
     )
     result = train(VARIANTS[name], plan, *data, state_dir=state_dir)
-    save_translator(out, result.translator, result.key, result.images_seen)
-    result.history.to_csv(Path(out) / "history.csv", index=False)
-    result.pretraining.to_csv(Path(out) / "pretraining.csv", index=False)
-    (Path(out) / "resumed_from").write_text(str(result.resumed_from))
+    write_result(Path(out), result)
 
 
 if __name__ == "__main__":

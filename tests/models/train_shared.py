@@ -14,9 +14,8 @@ from pathlib import Path
 import torch
 
 from models import engine
-from models.checkpoint import save_translator
 from models.parallel import processes, rank, world_size
-from tests.models.helpers import domain, settings, variant
+from tests.models.helpers import domain, settings, variant, write_result
 
 
 def main(state: str, out: str, plan: str, stop: str = "") -> None:
@@ -36,10 +35,7 @@ def main(state: str, out: str, plan: str, stop: str = "") -> None:
         spec, few = variant("cyclegan", **asked["variant"]), settings(**asked["settings"])
         result = engine.train(spec, few, *data, state_dir=state)
         if rank() == 0:
-            save_translator(out, result.translator, result.key, result.images_seen)
-            result.history.to_csv(Path(out) / "history.csv", index=False)
-            result.pretraining.to_csv(Path(out) / "pretraining.csv", index=False)
-            (Path(out) / "resumed_from").write_text(str(result.resumed_from))
+            write_result(Path(out), result)
 
 
 if __name__ == "__main__":
