@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -28,6 +27,23 @@ class Blur(nn.Module):
         return F.avg_pool2d(F.avg_pool2d(padded, 2, 1), 2, self.stride)
 
 
+class ReflectedConv2d(nn.Conv2d):
+    """A convolution of stride 1 that keeps the size, over an input with reflected borders.
+
+    Autocast on a CPU pads in float32, which is two conversions of every activation.
+    """
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, bias: bool = True) -> None:
+        super().__init__(inputs, outputs, kernel, bias=bias)
+        self.border = [kernel // 2] * 4
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, inputs, H, W] → [N, outputs, H, W]."""
+        with torch.autocast(x.device.type, enabled=False):
+            x = F.pad(x, self.border, mode="reflect")
+        return super().forward(x)
+
+
 def conv_block(
     inputs: int, outputs: int, kernel: int, norm: str, stride: int = 1, antialias: bool = False
 ) -> nn.Sequential:
@@ -37,10 +53,18 @@ def conv_block(
     2019, §3.2), which takes four times the multiplications.
     """
     inner = 1 if antialias else stride
-    padding: Literal["reflect", "zeros"] = "reflect" if inner == 1 else "zeros"
-    conv = nn.Conv2d(inputs, outputs, kernel, inner, kernel // 2, padding_mode=padding, bias=False)
+    conv = (
+        ReflectedConv2d(inputs, outputs, kernel, bias=False)
+        if inner == 1
+        else nn.Conv2d(inputs, outputs, kernel, inner, kernel // 2, bias=False)
+    )
     blur = [Blur(stride)] if inner < stride else []
-    return nn.Sequential(conv, norm2d(norm, outputs), nn.ReLU(inplace=True), *blur)
+    return nn.Sequential(conv, norm2d(norm, outputs), _relu(norm), *blur)
+
+
+def _relu(norm: str) -> nn.ReLU:
+    """In place, but not after a layer norm: its output is a view, which autograd would copy."""
+    return nn.ReLU(inplace=norm != "layer")
 
 
 def upsample_block(
@@ -53,13 +77,13 @@ def upsample_block(
     if mode != "transposed":
         return nn.Sequential(_enlarge(mode, antialias), conv_block(inputs, outputs, 3, norm))
     layers = _transposed(inputs, outputs, antialias, bias=False)
-    return nn.Sequential(*layers, norm2d(norm, outputs), nn.ReLU(inplace=True))
+    return nn.Sequential(*layers, norm2d(norm, outputs), _relu(norm))
 
 
 def upsample_to_rgb(inputs: int, mode: str, antialias: bool = False) -> nn.Sequential:
     """`upsample_block` without norm and ReLU: [N, inputs, H, W] → [N, 3, 2H, 2W], unbounded."""
     if mode != "transposed":
-        conv = nn.Conv2d(inputs, 3, 3, padding=1, padding_mode="reflect")
+        conv = ReflectedConv2d(inputs, 3, 3)
         return nn.Sequential(_enlarge(mode, antialias), conv)
     return nn.Sequential(*_transposed(inputs, 3, antialias, bias=True))
 
@@ -78,7 +102,7 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, channels: int, norm: str) -> None:
         super().__init__()
-        second = nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect", bias=False)
+        second = ReflectedConv2d(channels, channels, 3, bias=False)
         self.body = nn.Sequential(conv_block(channels, channels, 3, norm), second, Norm2d(norm))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -91,10 +115,7 @@ class AdaLINBlock(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        convs = [
-            nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect", bias=False)
-            for _ in range(2)
-        ]
+        convs = [ReflectedConv2d(channels, channels, 3, bias=False) for _ in range(2)]
         self.convs = nn.ModuleList(convs)
         self.norms = nn.ModuleList([AdaLIN(channels) for _ in range(2)])
 

@@ -12,7 +12,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.attention import SelfAttention
-from models.blocks import AdaLINBlocks, ResidualBlock, conv_block, upsample_block, upsample_to_rgb
+from models.blocks import (
+    AdaLINBlocks,
+    ReflectedConv2d,
+    ResidualBlock,
+    conv_block,
+    upsample_block,
+    upsample_to_rgb,
+)
 from models.errors import ModelError
 from models.norms import Norm2d
 from models.variants import Variant
@@ -97,7 +104,7 @@ class ResNetHalves(Halves):
     def shallow_decoder(self) -> nn.Sequential:
         """[N, 2c, S/2, S/2] → [N, 3, S, S], unbounded."""
         c = self.channels
-        to_rgb = nn.Conv2d(c, 3, 7, padding=3, padding_mode="reflect")
+        to_rgb = ReflectedConv2d(c, 3, 7)
         return nn.Sequential(self.up(2 * c, c), to_rgb)
 
 
