@@ -7,13 +7,13 @@ import time
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 import pandas as pd
 import torch
 from torch import Tensor
 
 from models.batches import Batches
+from models.callback import Callback, Silent
 from models.checkpoint import Translator
 from models.compiling import begin_step, compile_networks, eagerly
 from models.data import Domain, StreamedDomain
@@ -22,6 +22,7 @@ from models.domains import DOMAINS
 from models.ema import EMA
 from models.errors import ModelError
 from models.gatys import StyleTransfer, style_report, trained_features
+from models.held_out import HeldOut
 from models.meter import Meter
 from models.micro import Context, discriminator_losses, generator_losses, pooled_fakes
 from models.networks import TrainingNetworks
@@ -52,29 +53,10 @@ class TrainResult:
     seconds: float  # of this call, without pretraining
     resumed_from: int  # images; 0 for a fresh run
     key: str
+    held_out: pd.DataFrame  # a row every `evaluate_every` images: images and `HeldOut.measure`
     # Of the pretraining, if any: a row a log point, and all its seconds, whichever call spent them.
     pretraining: pd.DataFrame = field(default_factory=pd.DataFrame)
     pretraining_seconds: float = 0.0
-
-
-class Callback(Protocol):
-    """What a caller may hear about a run."""
-
-    def on_log(self, images: int, metrics: dict[str, float]) -> None:
-        """Mean losses since the last call, and `images_per_second`."""
-
-    def on_samples(self, images: int, sheet: Tensor) -> None:
-        """A sample sheet, uint8 [3, H, W]."""
-
-
-class Silent:
-    """The callback that does nothing."""
-
-    def on_log(self, images: int, metrics: dict[str, float]) -> None:
-        """Ignore the losses."""
-
-    def on_samples(self, images: int, sheet: Tensor) -> None:
-        """Ignore the samples."""
 
 
 def train(
@@ -86,10 +68,12 @@ def train(
     state_dir: Path | str | None = None,
     callback: Callback | None = None,
     recognizer: Recognizer | None = None,
+    judge: Recognizer | None = None,
 ) -> TrainResult:
     """Train `variant` until it has seen `budget_images` pairs.
 
-    `held_out` (photos, anime) is only drawn on sample sheets. With `state_dir` the run saves its
+    `held_out` (photos, anime) is only drawn on sample sheets and measured by `HeldOut`, whose KID
+    asks `judge`; neither changes the weights. With `state_dir` the run saves its
     state every `state_every` images and continues from it when called again with the same
     arguments; on CPU with as many threads the weights are then those of an uninterrupted run,
     bit for bit. The caller deletes the state (`models.state.clear_state`) once the weights are
@@ -108,8 +92,9 @@ def train(
     heard = callback is not None and first
     callback = callback if callback and first else Silent()
     shown = [d.take(range(min(settings.sample_count, len(d)))) for d in held_out]
+    measured = HeldOut(held_out, (photos, anime), judge and judge.to(device).eval())
     if not variant.learns:
-        return fit_style(variant, settings, photos, anime, shown, callback, recognizer)
+        return fit_style(variant, settings, photos, anime, shown, measured, callback, recognizer)
 
     batches = Batches(variant, settings, photos, anime, device)
     orders = batches.orders()
@@ -141,13 +126,14 @@ def train(
     if discriminator_weights:
         optimizers["discriminator"] = adam(discriminator_weights)
     pools = {d: ImagePool(-(-settings.pool_size // world_size())) for d in DOMAINS}
-    meter, history = Meter(), []
+    meter, history, held_out_history = Meter(), [], []
 
     seen = resumed_from = 0
     if saved:
         saved["pools"] = own(saved["pools"])
         restore(saved, networks, ema, optimizers, pools, meter)
-        history, seen = saved["history"], saved["images_seen"]
+        history, held_out_history = saved["history"], saved["held_out"]
+        seen = saved["images_seen"]
         resumed_from = seen
     compiled = settings.compile and compile_networks(
         networks, device, lambda: trial(micro_steps(0), networks, cast)
@@ -191,13 +177,16 @@ def train(
                 callback.on_log(seen, {**means, "images_per_second": progress.rate})
             if first and due(settings.sample_every, seen, batch, budget):
                 callback.on_samples(seen, sample_sheet(translator, *shown))
+            if first and due(settings.evaluate_every, seen, batch, budget):
+                held_out_history.append(tell_held_out(measured, translator, seen, callback))
             if state_dir and due(settings.state_every, seen, batch, budget):
                 require_finite(networks, meter, seen)  # a good state is never overwritten by NaNs
                 state = capture(networks, ema, optimizers, pools, meter)
                 state["pools"] = gather(state["pools"])
-                told = {"history": history, "images_seen": seen, "pretraining": asdict(pretrained)}
+                state |= {"history": history, "held_out": held_out_history}
+                state |= {"images_seen": seen, "pretraining": asdict(pretrained)}
                 if first:
-                    save_state(state_dir, key, {**state, **told})
+                    save_state(state_dir, key, state)
 
     return TrainResult(
         translator=translator,
@@ -206,6 +195,7 @@ def train(
         seconds=time.monotonic() - started,
         resumed_from=resumed_from,
         key=key,
+        held_out=pd.DataFrame(held_out_history),
         pretraining=pd.DataFrame(pretrained.history),
         pretraining_seconds=pretrained.seconds,
     )
@@ -220,6 +210,15 @@ def trial(steps: list[Step], networks: TrainingNetworks, cast: Context) -> None:
         fakes = pooled_fakes(steps, {d: ImagePool(0) for d in DOMAINS}, cast)
         for loss in discriminator_losses(steps, fakes, told, cast, eagerly(True)):
             torch.autograd.grad(loss, judges, allow_unused=True)
+
+
+def tell_held_out(
+    measured: HeldOut, translator: Translator, seen: int, callback: Callback
+) -> dict[str, float]:
+    """A row of what was measured on held-out images, which the callback is told too."""
+    values = measured.measure(translator)
+    callback.on_held_out(seen, values)
+    return {"images": seen, **values}
 
 
 def tell_cost(name: str, seconds: float) -> None:
@@ -238,6 +237,7 @@ def fit_style(
     photos: Domain | StreamedDomain,
     anime: Domain | StreamedDomain,
     shown: list[Domain],
+    measured: HeldOut,
     callback: Callback,
     recognizer: Recognizer | None,
 ) -> TrainResult:
@@ -252,8 +252,9 @@ def fit_style(
     callback.on_log(seen, means)
     callback.on_samples(seen, sample_sheet(translator, shown[0], shown[1]))
     frame = pd.DataFrame([{"images": seen, **means}])
+    held_out = pd.DataFrame([tell_held_out(measured, translator, seen, callback)])
     key = training_key(variant, settings, photos, anime, recognizer)
-    return TrainResult(translator, frame, seen, time.monotonic() - started, 0, key)
+    return TrainResult(translator, frame, seen, time.monotonic() - started, 0, key, held_out)
 
 
 def judge_of(

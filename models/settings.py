@@ -19,7 +19,7 @@ class TrainSettings:
 
     Nothing scales by itself. When `batch_size` grows by κ:
     - `budget_images` stays, so there are κ times fewer steps; so do `decay_from`, `ema_half_life`
-      and the three intervals, which count images or shares of the budget;
+      and the four intervals, which count images or shares of the budget;
     - `lr` grows by √κ: Adam's noise is then the same (Malladi et al., On the SDEs and Scaling
       Rules for Adaptive Gradient Algorithms, 2022, §4; its rules for β and ε matter for κ ≫ 10);
     - `pool_size` stays well above it, or discriminators see little of the past.
@@ -37,6 +37,7 @@ class TrainSettings:
     seed: int = 0
     log_every: int = 1_000  # images; 0 logs at the end only, and likewise below
     sample_every: int = 10_000
+    evaluate_every: int = 10_000
     state_every: int = 5_000
     sample_count: int = 8  # held-out images of each domain on a sample sheet
     precision: str = "auto"  # bf16 where it is fast, else fp32
@@ -81,7 +82,9 @@ def training_key(
     recognizer: Recognizer | None = None,
 ) -> str:
     """The run's key: all that decides its weights and history, not where or how often it saves."""
-    free = ("device", "threads", "state_every", "sample_every", "sample_count")
+    free = (
+        "device", "threads", "state_every", "sample_every", "evaluate_every", "sample_count",
+    )  # fmt: skip
     decisive = {k: v for k, v in asdict(settings).items() if k not in (*free, *MANNERS)}
     decisive |= manner(settings)
     decisive["precision"] = pick_precision(settings.precision, pick_device(settings.device))

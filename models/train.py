@@ -37,7 +37,10 @@ class SamplePNGs:
         self.out = out
 
     def on_log(self, images: int, metrics: dict[str, float]) -> None:
-        """The losses go to losses.csv at the end."""
+        """The curves go to losses.csv and held_out.csv at the end."""
+
+    def on_held_out(self, images: int, metrics: dict[str, float]) -> None:
+        """Likewise."""
 
     def on_samples(self, images: int, sheet: Tensor) -> None:
         """One PNG a sheet."""
@@ -53,6 +56,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--out", type=Path, required=True, help="folder for weights, losses.csv and samples")
     add("--variant", default="cyclegan", help=f"{', '.join(BUILT_IN)}, or a JSON file of keys")
     add("--recognizer", type=Path, help="folder of a trained one, for losses that ask it")
+    add("--judge", type=Path, help="folder of another, for the KID of held-out images")
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--images", type=int, help="budget in image pairs")
     length.add_argument("--minutes", type=float, help="budget in minutes, measured at the start")
@@ -102,11 +106,13 @@ def run(args: argparse.Namespace) -> None:
 
     state_dir = args.out / "state"
     shown = SamplePNGs(args.out)
-    result = train(variant, settings, photos, anime, held, state_dir, shown, recognizer)
+    judge = load_recognizer(args.judge, args.device) if args.judge else None
+    result = train(variant, settings, photos, anime, held, state_dir, shown, recognizer, judge)
     if rank() > 0:
         return
     save_translator(args.out, result.translator, result.key, result.images_seen)
     result.history.to_csv(args.out / "losses.csv", index=False)
+    result.held_out.to_csv(args.out / "held_out.csv", index=False)
     if len(result.pretraining):
         result.pretraining.to_csv(args.out / "pretraining.csv", index=False)
     clear_state(state_dir, result.key)

@@ -20,6 +20,7 @@ from models.checkpoint import CONFIG, Translator, load_translator, untrained_tra
 from models.data import Domain, load_domain
 from models.domains import DIRECTIONS, DOMAINS
 from models.files import read_json
+from models.held_out import l1
 from pipeline import params, pictures, stage, tables, tracking
 from pipeline.judge import Judge
 from pipeline.truth import read_truth, with_truth
@@ -125,11 +126,6 @@ def sheet(translator: Translator, source: Domain, direction: str, rows: int) -> 
 def opposite(direction: str) -> str:
     """The other of the two directions."""
     return next(name for name in DIRECTIONS if name != direction)
-
-
-def l1(a: Tensor, b: Tensor) -> float:
-    """Mean absolute difference of two uint8 batches, in [0, 1]."""
-    return float((a.float() - b.float()).abs().mean() / 255)
 
 
 def count_parameters(translator: Translator) -> int:

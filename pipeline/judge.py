@@ -11,12 +11,12 @@ from torch import Tensor
 
 from models.data import Domain
 from models.domains import DIRECTIONS
+from models.features import fit_size, spatial_features
+from models.kid import Estimate, Standardiser, kid
 from models.recognizer import load_recognizer
 from models.recognizer_net import Recognizer
 from pipeline import params
 from pipeline.agreement import ColourRule, balanced_agreement, common_classes
-from pipeline.features import fit_size, spatial_features
-from pipeline.kid import Estimate, Standardiser, kid
 from pipeline.vocabulary import UNKNOWN
 
 COLOUR_RULE = "hair_by_colour"  # the hair colour again, told by `ColourRule` instead of a network
@@ -46,7 +46,7 @@ class Judge:
         return self.standardise(spatial_features(self.recognizer, images))
 
     def kids(self, real: Tensor, fakes: Mapping[str, Tensor]) -> dict[str, Estimate]:
-        """KID of each of ``fakes`` to ``real``, all uint8. Raises StageError when one is small."""
+        """KID of each of ``fakes`` to ``real``, all uint8. Raises ModelError when one is small."""
         draws, seed = self.settings.bootstrap, self.settings.seed
         target = self.features(real)
         return {

@@ -176,8 +176,9 @@ class Train(Section):
     ema_half_life: float = Field(ge=0)  # in images
     pool_size: int = Field(ge=0)
     seed: int = 0
-    log_every: int = Field(gt=0)  # in images, as the two below
+    log_every: int = Field(gt=0)  # in images, as the three below
     sample_every: int = Field(gt=0)
+    evaluate_every: int = Field(gt=0)  # on held-out images
     state_every: int = Field(gt=0)
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     compile: bool = False  # torch.compile

@@ -28,10 +28,11 @@ from pipeline.errors import StageError
 from pipeline.paths import CHECKPOINTS, SPLITS
 
 RECOGNIZER = CHECKPOINTS / "recognizer/training"
+JUDGE = CHECKPOINTS / "recognizer/evaluation"  # which nothing is trained to please
 
 
 class Recorder:
-    """Keeps sample sheets beside the resumable state and sends losses to the run as they come."""
+    """Keeps sample sheets beside the resumable state and sends curves to the run as they come."""
 
     def __init__(self, run: tracking.StageRun, samples: Path) -> None:
         self.run, self.samples = run, samples
@@ -39,6 +40,10 @@ class Recorder:
     def on_log(self, images: int, metrics: dict[str, float]) -> None:
         """One point of every loss curve."""
         self.run.curves(pd.DataFrame([{"images": images, **metrics}]))
+
+    def on_held_out(self, images: int, metrics: dict[str, float]) -> None:
+        """One point of every held-out curve."""
+        self.on_log(images, {f"held_out.{name}": value for name, value in metrics.items()})
 
     def on_samples(self, images: int, sheet: Tensor) -> None:
         """One sheet, named by the images seen so that the folder sorts by time."""
@@ -66,9 +71,10 @@ def write_outputs(name: str, result: TrainResult, samples: Path) -> None:
     """Weights, loss curves and sample sheets, where DVC expects them."""
     with tables.new_folder(CHECKPOINTS / name) as folder:
         save_translator(folder, result.translator, result.key, result.images_seen)
-    curves = stage.PLOTS / "train" / f"{name}.csv"
-    curves.parent.mkdir(parents=True, exist_ok=True)
-    result.history.to_csv(curves, index=False, float_format="%.6g")
+    for kind, frame in (("train", result.history), ("held_out", result.held_out)):
+        curves = stage.PLOTS / kind / f"{name}.csv"
+        curves.parent.mkdir(parents=True, exist_ok=True)
+        frame.to_csv(curves, index=False, float_format="%.6g")
     with tables.new_folder(stage.SHEETS / "train" / name) as folder:
         shutil.copytree(samples, folder, dirs_exist_ok=True)
 
@@ -93,7 +99,6 @@ def main(name: str) -> None:
     device = pick_device(settings.device)
     photos, anime = load_training(SPLITS, "train", settings.image_size, device)
     held_out = load_data(SPLITS, "val", settings.image_size)
-    # The one for losses; evaluation asks the other, which nothing was trained to please.
     recognizer = load_recognizer(RECOGNIZER) if variant.asks_recognizer else None
 
     key = training_key(variant, settings, photos, anime, recognizer)
@@ -110,7 +115,10 @@ def main(name: str) -> None:
         resume_key=key if resumed else "",
     ) as run:
         recorder = Recorder(run, samples)
-        result = train(variant, settings, photos, anime, held_out, state, recorder, recognizer)
+        result = train(
+            variant, settings, photos, anime, held_out, state, recorder, recognizer,
+            judge=load_recognizer(JUDGE),
+        )  # fmt: skip
         write_outputs(name, result, samples)
         run.metrics({"images_seen": result.images_seen, "resumed_from": result.resumed_from})
         run.metrics({"seconds": training_seconds(result)})

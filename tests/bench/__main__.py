@@ -24,6 +24,7 @@ import torch
 
 from tests.bench.crawling import crawl_section
 from tests.bench.dedupe_quality import quality_section
+from tests.bench.equal import equal_section
 from tests.bench.hashing import hashing_section
 from tests.bench.inference import inference_section
 from tests.bench.markdown import markdown
@@ -111,6 +112,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         project = copy_project(Path(folder) / "bench", git=True)
         stages = stage_table(project)
+        quality = equal_section(project)
     crawling = crawl_section()
     copies = f"{hashing_section()}\n{quality_section()}"
     sharing = sharing_section()
@@ -145,6 +147,9 @@ Each row is one `dvc repro -s STAGE` with start-up and tracking.
 {training}
 {flat}
 
+### Quality at equal images and at equal seconds
+
+{quality}
 ### Where a step's time goes
 
 {where}

@@ -15,9 +15,10 @@ from pathlib import Path
 import psutil
 import torch
 
+from models.callback import Silent
 from models.data import Domain
 from models.device import pick_device
-from models.engine import Silent, train
+from models.engine import train
 from models.settings import TrainSettings
 from models.variants import Variant, variant_from_dict
 from tests.bench.our_step import QUIET, random_domain

@@ -12,10 +12,11 @@ import pandas as pd
 import torch
 from torchvision.transforms.v2.functional import to_pil_image
 
+from models.callback import Silent
 from models.data import Domain
 from models.device import pick_device
 from models.domains import DOMAINS
-from models.engine import Silent, train
+from models.engine import train
 from models.settings import TrainSettings
 from models.streaming import load_training
 from models.variants import Variant

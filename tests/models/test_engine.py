@@ -11,8 +11,9 @@ import yaml
 
 from models import losses
 from models.adversarial import FORMS
+from models.callback import Silent
 from models.checkpoint import untrained_translator
-from models.engine import Silent, train
+from models.engine import train
 from models.errors import ModelError
 from models.networks import TrainingNetworks
 from models.recognizer_net import Recognizer
@@ -24,7 +25,7 @@ PHOTOS, ANIME = domain("photos"), domain("anime")
 HELD_OUT = (domain("photo val", 3), domain("anime val", 3))
 
 
-class Recorder:
+class Recorder(Silent):
     def __init__(self) -> None:
         self.logs: list[tuple[int, dict[str, float]]] = []
         self.sheets: list[tuple[int, torch.Tensor]] = []

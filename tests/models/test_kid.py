@@ -5,8 +5,8 @@ import pytest
 import torch
 from torchmetrics.image.kid import poly_mmd
 
-from pipeline import kid
-from pipeline.errors import StageError
+from models import kid
+from models.errors import ModelError
 
 
 def draw(n: int, shift: float = 0.0, seed: int = 0, d: int = 6) -> np.ndarray:
@@ -99,9 +99,9 @@ def test_one_image_that_wakes_up_a_silent_feature_does_not_decide_alone():
 
 
 def test_too_few_images_or_nan_end_in_one_line():
-    with pytest.raises(StageError, match=r"at least 8 real images, there are 3: raise split\.val"):
+    with pytest.raises(ModelError, match=r"at least 8 real images, there are 3: raise split\.val"):
         kid.kid(draw(3), draw(20))
     broken = draw(20)
     broken[0, 0] = np.nan
-    with pytest.raises(StageError, match="translated images are not all finite"):
+    with pytest.raises(ModelError, match="translated images are not all finite"):
         kid.kid(draw(20), broken)

@@ -13,7 +13,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from models.engine import Silent, train
+from models.callback import Silent
+from models.engine import train
 from models.meter import Meter
 from tests.bench.memory import Watch, held_over
 from tests.models.helpers import domain, settings, variant

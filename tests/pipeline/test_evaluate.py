@@ -13,10 +13,10 @@ from torch import nn
 from models.checkpoint import save_translator, untrained_translator
 from models.data import Domain
 from models.errors import ModelError
+from models.held_out import HeldOut, l1
 from models.recognizer import RecognizerSettings, save_recognizer, train_recognizer
 from models.variants import Variant
 from pipeline import evaluate, params, stage, tables, truth
-from pipeline.errors import StageError
 from pipeline.judge import Judge
 
 HEADS = {"hair": ["black", "blonde"], "smile": ["no", "yes"]}
@@ -106,7 +106,7 @@ def test_unknown_labels_are_not_counted(judge, held):
 def test_cycle_error_and_size(judge, held):
     assert block(PERFECT, judge, held)["cycle_l1"] == 0
     black = torch.zeros(1, 3, 2, 2, dtype=torch.uint8)
-    assert evaluate.l1(black, black + 51) == pytest.approx(0.2)
+    assert l1(black, black + 51) == pytest.approx(0.2)
     assert evaluate.count_parameters(PERFECT) == 9
 
 
@@ -118,6 +118,14 @@ def test_kid_sees_what_an_attribute_network_need_not(judge, held):
     kids = judge.kids(real, {"floor": other, "moved": moved, "blurred": blurred})
     assert kids["moved"].low > kids["floor"].high
     assert kids["blurred"].value > kids["floor"].high
+
+
+def test_training_measures_on_its_way_what_evaluation_measures_at_the_end(judge, held, train):
+    pairs = [
+        tuple(domains[name] for name in ("photos", "anime")) for domains in (held["val"], train)
+    ]
+    there = HeldOut(*pairs, judge.recognizer).measure(NOT_LOOKING)["kid_photos2anime"]
+    assert there == block(NOT_LOOKING, judge, held)["kid"]["value"]
 
 
 def test_truth_replaces_tags_where_it_is_known(judge, held):
@@ -135,7 +143,7 @@ def test_truth_replaces_tags_where_it_is_known(judge, held):
 
 def test_too_few_held_out_images_end_in_one_line(judge, held):
     few = {s: {n: d.take(range(3)) for n, d in ds.items()} for s, ds in held.items()}
-    with pytest.raises(StageError, match=r"KID needs at least 8 real images, there are 3"):
+    with pytest.raises(ModelError, match=r"KID needs at least 8 real images, there are 3"):
         evaluate.evaluate(PERFECT, FLAT, judge, few, {})
 
 
