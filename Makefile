@@ -40,8 +40,8 @@ check: install  ## lint, format, types
 	ruff format --check .
 	mypy
 
-bench: install  ## throughput and memory, printed and written to reports/benchmarks.md
-	python -m tests.bench
+bench: install  ## throughput and memory, printed and written to reports/benchmarks.md; SECTIONS=…
+	python -m tests.bench $(SECTIONS)
 
 SEEDS ?= 1,2,3
 ablation: install  ## all variants over SEEDS=1,2,3 as DVC experiments, tabulated in reports/ablation.md

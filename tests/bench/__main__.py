@@ -1,8 +1,9 @@
-"""``make bench``: what each stage and a training step cost here, into ``reports/benchmarks.md``.
+"""``make bench [SECTIONS=…]``: what the stages and training cost here: ``reports/benchmarks.md``.
 
-Stages run as users run them, one ``dvc repro`` each, in a fresh copy of the project at the demo's
-scale; crawling is measured against its peers and training against the published recipe, always in
-turn, so that their ratios hold on a noisy machine.
+All sections, or those named, whose place in the report is then renewed. Stages run as users run
+them, one ``dvc repro`` each, in a fresh copy of the project at the demo's scale; crawling is
+measured against its peers and training against the published recipe, always in turn, so that their
+ratios hold on a noisy machine.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -35,6 +38,7 @@ from tests.bench.training import training_section
 from tests.project import ROOT, copy_project, environment
 
 REPORT = ROOT / "reports/benchmarks.md"
+TRIED = Path(__file__).with_name("tried.md")
 LOOK_EVERY = 0.1  # seconds between two looks at memory
 # Stage → what its throughput counts: a number in its metrics file, or rows of a table.
 COUNTS = {
@@ -107,58 +111,82 @@ def stage_table(project: Path) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def main() -> None:
-    """Measure, print and write the report."""
-    with tempfile.TemporaryDirectory() as folder:
-        project = copy_project(Path(folder) / "bench", git=True)
-        stages = stage_table(project)
-        quality = equal_section(project)
-    crawling = crawl_section()
-    copies = f"{hashing_section()}\n{quality_section()}"
-    sharing = sharing_section()
-    training = training_section()
-    where = profile_section(list(cases()))
-    inference = inference_section()
-    flat = memory_line()  # last: it leaves torch one thread
+def stages_section(project: Path) -> str:
+    """The table of all stages."""
+    return f"""Each row is one `dvc repro -s STAGE` with start-up and tracking.
+
+{markdown(stage_table(project))}
+"""
+
+
+def copies_section(_: Path) -> str:
+    """Hashing and finding copies: speed, then quality."""
+    return f"{hashing_section()}\n{quality_section()}"
+
+
+def quality_at(project: Path) -> str:
+    """`equal_section` of a project that `dvc repro` was run in."""
+    if not (project / "data/splits").is_dir():
+        raise SystemExit(f"bench: no splits in {project}: make demo first, or name stages too")
+    return equal_section(project)
+
+
+# Title → what fills it from a project's folder. In this order: `memory` leaves torch one thread.
+SECTIONS: dict[str, tuple[str, Callable[[Path], str]]] = {
+    "stages": ("Stages, demo profile", stages_section),
+    "quality": ("Quality at equal images and at equal seconds", quality_at),
+    "crawling": ("Crawling", lambda _: crawl_section()),
+    "copies": ("Copies", copies_section),
+    "sharing": ("Sharing", lambda _: sharing_section()),
+    "training": ("Training", lambda _: training_section()),
+    "profile": ("Where a step's time goes", lambda _: profile_section(list(cases()))),
+    "inference": ("Inference", lambda _: inference_section()),
+    "memory": ("Memory over a long training", lambda _: memory_line() + "\n"),
+    "tried": ("What was tried for speed", lambda _: TRIED.read_text(encoding="utf-8")),
+}
+HEAD = """# Benchmarks
+
+`make bench` measures all of this anew, `make bench SECTIONS="training inference"` some of it.
+Absolute times vary with the machine's load; ratios within a table are comparable. Peak memory is
+that of the largest process.
+"""
+
+
+def measured_on() -> str:
+    """When, where and with what."""
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
-    text = f"""# Benchmarks
+    return (
+        f"{date.today()}: {os.cpu_count()} cores ({platform.machine()}), {device}, "
+        f"Python {platform.python_version()}, torch {torch.__version__}."
+    )
 
-`make bench` on {date.today()}: {os.cpu_count()} cores ({platform.machine()}), {device},
-Python {platform.python_version()}, torch {torch.__version__}. Absolute times vary with the
-machine's load; ratios within a table are comparable. Peak memory is that of the largest process.
 
-## Stages, demo profile
+def read_sections() -> dict[str, str]:
+    """Title → text of the sections that the report has."""
+    text = REPORT.read_text(encoding="utf-8") if REPORT.is_file() else ""
+    parts = re.split(r"^## (.+)\n", text, flags=re.MULTILINE)[1:]
+    return {title: body.strip() for title, body in zip(parts[::2], parts[1::2], strict=True)}
 
-Each row is one `dvc repro -s STAGE` with start-up and tracking.
 
-{markdown(stages)}
-
-## Crawling
-
-{crawling}
-## Copies
-
-{copies}
-## Sharing
-
-{sharing}
-## Training
-
-{training}
-{flat}
-
-### Quality at equal images and at equal seconds
-
-{quality}
-### Where a step's time goes
-
-{where}
-## Inference
-
-{inference}"""
-    REPORT.write_text(text, encoding="utf-8")
-    print(text)
+def main(names: list[str]) -> None:
+    """Measure the named sections, or all, print them and renew them in the report."""
+    for name in names:
+        if name not in SECTIONS:
+            raise SystemExit(f"bench: no section '{name}' (known: {', '.join(SECTIONS)})")
+    written = read_sections()
+    with tempfile.TemporaryDirectory() as folder:
+        wanted = names or list(SECTIONS)
+        fresh = "stages" in wanted
+        project = copy_project(Path(folder) / "bench", git=True) if fresh else ROOT
+        for name in wanted:
+            title, section = SECTIONS[name]
+            when = "" if name == "tried" else f"{measured_on()}\n\n"
+            written[title] = f"{when}{section(project).strip()}"
+            print(f"## {title}\n\n{written[title]}\n", flush=True)
+            known = [title for title, _ in SECTIONS.values() if title in written]
+            body = "".join(f"\n## {title}\n\n{written[title]}\n" for title in known)
+            REPORT.write_text(HEAD + body, encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
