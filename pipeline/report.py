@@ -55,6 +55,7 @@ def page(
         "<h2>More translations</h2>",
         *_translations(reports, variants, shown=(winner, direction)),
         "<h2>Training</h2>",
+        _curves(reports / "plots/held_out", variants),
         _curves(reports / "plots/train", variants),
         "<h2>Data, stage by stage</h2>",
         _cards(reports / "datasets"),

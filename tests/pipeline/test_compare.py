@@ -102,6 +102,9 @@ def page(tmp_path: Path) -> str:
     curve = pd.DataFrame({"images": [0, 100, 200], "cycle": [0.5, 0.3, np.nan]})
     (tmp_path / "plots/train").mkdir(parents=True)
     curve.to_csv(tmp_path / "plots/train/cyclegan.csv", index=False)
+    (tmp_path / "plots/held_out").mkdir()
+    curve = pd.DataFrame({"images": [100, 200], "kid_photos2anime": [0.9, 0.7]})
+    curve.to_csv(tmp_path / "plots/held_out/cyclegan.csv", index=False)
     (tmp_path / "metrics").mkdir()
     (tmp_path / "metrics/dedupe.json").write_text(json.dumps({"removed": {"exact": 1234}}))
     (tmp_path / "datasets/photos").mkdir(parents=True)
@@ -128,7 +131,8 @@ def test_page_shows_every_variant_curve_and_stage(page: str):
     table = page[page.index("<tbody>") : page.index("</tbody>")]
     assert "<td>cyclegan</td>" in table and "<td>x&lt;gan</td>" in table
     assert "x<gan" not in page  # names are escaped everywhere
-    assert page.count("<polyline") == 1
+    assert page.count("<polyline") == 2  # a loss and a held-out metric
+    assert "kid_photos2anime, from 0.7 to 0.9" in page
     assert "removed › exact" in page and "1,234" in page
     assert "✗ not shown: keeps hair colour" in page
 
