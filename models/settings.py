@@ -20,8 +20,9 @@ class TrainSettings:
     Nothing scales by itself. When `batch_size` grows by κ:
     - `budget_images` stays, so there are κ times fewer steps; so do `decay_from`, `ema_half_life`
       and the four intervals, which count images or shares of the budget;
-    - `lr` grows by √κ: Adam's noise is then the same (Malladi et al., On the SDEs and Scaling
-      Rules for Adaptive Gradient Algorithms, 2022, §4; its rules for β and ε matter for κ ≫ 10);
+    - `lr` grows by √κ, the square root scaling rule for Adam (Malladi et al., 2022,
+      arXiv:2205.10287). Its other half, 1 − β growing by κ, is left out: with CycleGAN's β₁ of 0.5
+      it ends at κ = 2;
     - `pool_size` stays well above it, or discriminators see little of the past.
     `accumulate` and the number of processes change neither batch nor steps, so nothing else.
     """

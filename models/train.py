@@ -72,6 +72,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--compile", action="store_true", help="torch.compile, where it works")
     where = "hold all training images in memory, or stream them (default: as they fit)"
     add("--resident", action=argparse.BooleanOptionalAction, help=where)
+    add("--workers", type=int, help="processes that decode what is streamed (default: spare cores)")
     return parser.parse_args(arguments)
 
 
@@ -86,7 +87,9 @@ def run(args: argparse.Namespace) -> None:
         compile=args.compile,
     )  # fmt: skip
     device = pick_device(args.device)
-    photos, anime = load_training(args.data, "train", args.image_size, device, args.resident)
+    photos, anime = load_training(
+        args.data, "train", args.image_size, device, args.resident, args.workers
+    )
     held = (
         load_domain(args.data, "val", "photos", args.image_size),
         load_domain(args.data, "val", "anime", args.image_size),

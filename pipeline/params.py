@@ -37,6 +37,7 @@ class Compute(Section):
     dask_scheduler: DaskAddress = ""  # empty: a cluster of ``workers`` on this machine
     device: str = "auto"  # auto, cpu, cuda, cuda:1 …
     threads: int = Field(default=0, ge=0)  # of PyTorch on the CPU; 0: its own choice
+    resident: bool | None = None  # training images in memory, or streamed; None: as they fit
 
 
 class Demo(Section):

@@ -97,7 +97,9 @@ def main(name: str) -> None:
     threads = compute.threads or torch.get_num_threads()
     settings = TrainSettings(**section.model_dump(), device=compute.device, threads=threads)
     device = pick_device(settings.device)
-    photos, anime = load_training(SPLITS, "train", settings.image_size, device)
+    photos, anime = load_training(
+        SPLITS, "train", settings.image_size, device, compute.resident, compute.workers or None
+    )
     held_out = load_data(SPLITS, "val", settings.image_size)
     recognizer = load_recognizer(RECOGNIZER) if variant.asks_recognizer else None
 

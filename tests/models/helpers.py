@@ -9,9 +9,11 @@ import torch
 
 from models.checkpoint import save_translator
 from models.data import Domain
+from models.domains import DOMAINS
 from models.engine import TrainResult
 from models.settings import TrainSettings
 from models.variants import Variant, variant_from_dict
+from pipeline.tables import encode_png
 
 XGAN_LOSSES = {
     "adversarial": 1.0,
@@ -30,6 +32,18 @@ def domain(name: str, count: int = 16, size: int = 32) -> Domain:
     quarter = size // 4
     images[:, :, quarter:-quarter, quarter:-quarter] = colours[:, 1]
     return Domain(images, [f"{name}{i}" for i in range(count)], pd.DataFrame(index=range(count)))
+
+
+def write_splits(root: Path, *splits: str, count: int = 8) -> None:
+    """`domain`s as the `split` stage leaves them: a shard of PNGs for each split and domain."""
+    for split in splits:
+        (root / split).mkdir(parents=True)
+        for name in DOMAINS:
+            some = domain(name, count)
+            pictures = some.images.permute(0, 2, 3, 1).numpy()
+            rows = [{"bytes": encode_png(picture), "path": None} for picture in pictures]
+            frame = pd.DataFrame({"id": some.ids, "image": rows})
+            frame.to_parquet(root / split / f"{name}-00000.parquet")
 
 
 def variant(architecture: str, **changes) -> Variant:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -300,3 +301,15 @@ def test_every_row_of_the_full_profile_overfits_eight_images(name):
     own = [term for term in spec.losses if term not in ("adversarial", "domain_adversarial")]
     objective = sum(spec.weight(term) * history[term] for term in own)
     assert objective.iloc[-1] < 0.75 * objective.iloc[0]
+
+
+def test_a_run_without_a_gpu_says_once_what_it_will_cost(capfd):
+    arguments = (variant("cyclegan"), settings(budget_images=40, device="cpu"), PHOTOS, ANIME)
+    train(*arguments, HELD_OUT, callback=Recorder())
+    told = [line for line in capfd.readouterr().err.splitlines() if "no GPU" in line]
+    assert len(told) == 1
+    assert re.fullmatch(
+        r"cyclegan: no GPU, 1 CPU threads: about [\d.e-]+ minutes for this run", told[0]
+    )
+    train(*arguments, HELD_OUT)  # nobody hears of a trial that measures a budget
+    assert "no GPU" not in capfd.readouterr().err

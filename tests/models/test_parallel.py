@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 
 from models.errors import ModelError
 from models.settings import check, training_key
-from tests.models.helpers import domain, settings, variant
+from tests.models.helpers import domain, settings, variant, write_splits
 
 ROOT = Path(__file__).resolve().parents[2]
 # Nothing that each process draws for itself, no mask and no noise: so two compare with one.
@@ -89,6 +89,17 @@ def test_a_lost_process_ends_the_other_with_one_line_and_the_run_goes_on(tmp_pat
     assert (tmp_path / "broken/resumed_from").read_text() == "32"
     for file in ("generator.safetensors", "history.csv", "pretraining.csv"):
         assert (tmp_path / "broken" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
+
+
+def test_streamed_to_two_processes_the_images_are_the_same(tmp_path):
+    write_splits(tmp_path, "train", count=16)
+    written = []
+    for resident in (True, False):
+        plan = {"variant": {}, "settings": FEW, "shards": str(tmp_path), "resident": resident}
+        out = tmp_path / f"resident {resident}"
+        assert [code for code, _ in shared(2, out, plan)] == [0, 0]
+        written.append((out / "generator.safetensors").read_bytes())
+    assert written[0] == written[1]
 
 
 def test_torchrun_starts_it_and_the_first_process_alone_writes(tmp_path):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 import subprocess
 import sys
@@ -10,14 +9,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from torchvision.transforms.v2.functional import to_pil_image
 
 from models import train
-from models.checkpoint import load_translator
+from models.checkpoint import WEIGHTS, load_translator
 from models.errors import ModelError
 from models.recognizer import save_recognizer
 from models.recognizer_net import Recognizer
-from tests.models.helpers import domain
+from tests.models.helpers import write_splits
 
 ROOT = Path(__file__).resolve().parents[2]
 FORBIDDEN = ("dvc", "mlflow", "pydantic", "cv2", "animeface", "crawl", "pipeline")
@@ -25,17 +23,7 @@ FORBIDDEN = ("dvc", "mlflow", "pydantic", "cv2", "animeface", "crawl", "pipeline
 
 @pytest.fixture
 def splits(tmp_path) -> Path:
-    for split in ("train", "val"):
-        (tmp_path / "splits" / split).mkdir(parents=True)
-        for name in ("photos", "anime"):
-            images = domain(name, 8)
-            rows = []
-            for image in images.images:
-                buffer = io.BytesIO()
-                to_pil_image(image).save(buffer, "PNG")
-                rows.append({"bytes": buffer.getvalue(), "path": None})
-            frame = pd.DataFrame({"id": images.ids, "image": rows})
-            frame.to_parquet(tmp_path / "splits" / split / f"{name}-00000.parquet")
+    write_splits(tmp_path / "splits", "train", "val")
     return tmp_path / "splits"
 
 
@@ -110,3 +98,26 @@ def test_importing_models_imports_none_of_the_pipeline():
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("flags", [["--no-resident"], ["--no-resident", "--workers", "1"]])
+def test_streamed_or_in_memory_the_weights_are_the_same(flags, splits, tmp_path):
+    for name, more in (("held", ["--resident"]), ("streamed", flags)):
+        train.run(train.parse(arguments(splits, tmp_path / name, "--images", "16", *more)))
+    held, streamed = (tmp_path / name / WEIGHTS for name in ("held", "streamed"))
+    assert held.read_bytes() == streamed.read_bytes()
+
+
+def test_a_batch_that_cannot_be_split_so_is_refused(splits, tmp_path):
+    more = ["--images", "8", "--accumulate", "3"]
+    with pytest.raises(ModelError, match="a batch of 4 cannot be split evenly"):
+        train.run(train.parse(arguments(splits, tmp_path / "out", *more)))
+
+
+def test_a_judge_adds_kid_to_what_is_measured_on_held_out_images(splits, tmp_path):
+    save_recognizer(tmp_path / "judge", Recognizer({"smile": ["no", "yes"]}, 4, 32))
+    more = ["--images", "8", "--judge", str(tmp_path / "judge")]
+    train.run(train.parse(arguments(splits, tmp_path / "out", *more)))
+    held_out = pd.read_csv(tmp_path / "out/held_out.csv")
+    assert held_out["images"].tolist() == [8]
+    assert held_out[["kid_photos2anime", "cycle_l1_anime"]].notna().all().all()
