@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 from torchvision.transforms.v2.functional import to_pil_image
 
-from models.checkpoint import save_translator
 from models.data import Domain, StreamedDomain, load_domain
 from models.device import pick_device
 from models.engine import TrainSettings, train
@@ -23,6 +22,7 @@ from models.files import read_json
 from models.parallel import from_first, processes, rank, world_size
 from models.recognizer import load_recognizer
 from models.recognizer_net import Recognizer
+from models.run_file import PRETRAINING, RUN, read_plan, write_run
 from models.state import clear_state
 from models.streaming import load_training
 from models.variants import BUILT_IN, Variant, refuse_unknown, variant_from_dict
@@ -49,52 +49,49 @@ class SamplePNGs:
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line; `-h` explains it."""
-    defaults = TrainSettings()
     parser = argparse.ArgumentParser(prog="python -m models.train", description=__doc__)
     add = parser.add_argument
     add("--data", type=Path, required=True, help="folder with train/ and val/ of *.parquet shards")
-    add("--out", type=Path, required=True, help="folder for weights, losses.csv and samples")
-    add("--variant", default="cyclegan", help=f"{', '.join(BUILT_IN)}, or a JSON file of keys")
+    add("--out", type=Path, required=True, help="folder for weights, curves, samples and run.json")
+    add("--variant", help=f"{', '.join(BUILT_IN)}, or a JSON file of keys (default: cyclegan)")
+    config = "JSON file of a variant and settings, such as a run.json; other options go before it"
+    add("--config", type=Path, help=config)
     add("--recognizer", type=Path, help="folder of a trained one, for losses that ask it")
     add("--judge", type=Path, help="folder of another, for the KID of held-out images")
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--images", type=int, help="budget in image pairs")
     length.add_argument("--minutes", type=float, help="budget in minutes, measured at the start")
-    add("--image-size", type=int, default=defaults.image_size, help="pixels")
-    add("--batch", type=int, default=defaults.batch_size, help="of all processes together")
-    add("--accumulate", type=int, default=defaults.accumulate, help="parts to split a batch into")
-    add("--lr", type=float, default=defaults.lr)
     add("--channels", type=int, help="of the generator's first layer (published: 64; CPU: 16)")
     add("--blocks", type=int, help="residual blocks (published: 6; CPU: 3)")
-    add("--seed", type=int, default=defaults.seed)
-    add("--precision", choices=("auto", "bf16", "fp32"), default=defaults.precision)
-    add("--device", default=defaults.device)
-    add("--compile", action="store_true", help="torch.compile, where it works")
     where = "hold all training images in memory, or stream them (default: as they fit)"
     add("--resident", action=argparse.BooleanOptionalAction, help=where)
     add("--workers", type=int, help="processes that decode what is streamed (default: spare cores)")
+    # The rest are settings by name, and only those given are there: a file or a default has others.
+    parser.argument_default = argparse.SUPPRESS
+    add("--image-size", type=int, help="pixels")
+    add("--batch", dest="batch_size", type=int, help="of all processes together")
+    add("--accumulate", type=int, help="parts to split a batch into")
+    add("--lr", type=float)
+    add("--seed", type=int)
+    add("--precision", choices=("auto", "bf16", "fp32"))
+    add("--device")
+    add("--compile", action="store_true", default=argparse.SUPPRESS, help="where it works")
     return parser.parse_args(arguments)
 
 
 def run(args: argparse.Namespace) -> None:
     """Train as the command line says; raises ModelError for what the user can put right."""
-    sizes = {k: getattr(args, k) for k in ("channels", "blocks") if getattr(args, k) is not None}
-    variant = variant_from_dict({**variant_keys(args.variant), **sizes})
-    recognizer = load_recognizer(args.recognizer, args.device) if args.recognizer else None
-    settings = TrainSettings(
-        batch_size=args.batch, image_size=args.image_size, lr=args.lr, seed=args.seed,
-        precision=args.precision, device=args.device, accumulate=args.accumulate,
-        compile=args.compile,
-    )  # fmt: skip
-    device = pick_device(args.device)
-    photos, anime = load_training(
-        args.data, "train", args.image_size, device, args.resident, args.workers
-    )
+    variant, settings = chosen(args)
+    recognizer = load_recognizer(args.recognizer, settings.device) if args.recognizer else None
+    device, size = pick_device(settings.device), settings.image_size
+    photos, anime = load_training(args.data, "train", size, device, args.resident, args.workers)
     held = (
-        load_domain(args.data, "val", "photos", args.image_size),
-        load_domain(args.data, "val", "anime", args.image_size),
+        load_domain(args.data, "val", "photos", size),
+        load_domain(args.data, "val", "anime", size),
     )
     args.out.mkdir(parents=True, exist_ok=True)
+    for old in (RUN, PRETRAINING):  # of a run that ended here: from now on this folder is not whole
+        (args.out / old).unlink(missing_ok=True)
     if args.images:
         settings = replace(settings, budget_images=args.images)
     elif args.minutes:
@@ -109,18 +106,25 @@ def run(args: argparse.Namespace) -> None:
 
     state_dir = args.out / "state"
     shown = SamplePNGs(args.out)
-    judge = load_recognizer(args.judge, args.device) if args.judge else None
+    judge = load_recognizer(args.judge, settings.device) if args.judge else None
     result = train(variant, settings, photos, anime, held, state_dir, shown, recognizer, judge)
     if rank() > 0:
         return
-    save_translator(args.out, result.translator, result.key, result.images_seen)
-    result.history.to_csv(args.out / "losses.csv", index=False)
-    result.held_out.to_csv(args.out / "held_out.csv", index=False)
-    if len(result.pretraining):
-        result.pretraining.to_csv(args.out / "pretraining.csv", index=False)
+    write_run(args.out, variant, settings, result)
     clear_state(state_dir, result.key)
     rate = (result.images_seen - result.resumed_from) / max(result.seconds, 1e-9)
     print(f"{result.images_seen:,} images, {rate:.1f} pairs/s: {args.out}")
+
+
+def chosen(args: argparse.Namespace) -> tuple[Variant, TrainSettings]:
+    """Of `--config` or the defaults, changed by what the command line gives besides."""
+    given = {k: v for k, v in vars(args).items() if k in asdict(TrainSettings())}
+    sizes = {k: getattr(args, k) for k in ("channels", "blocks") if getattr(args, k) is not None}
+    variant, settings = (
+        read_plan(args.config) if args.config else (BUILT_IN["cyclegan"], TrainSettings())
+    )
+    keys = variant_keys(args.variant) if args.variant else variant.to_dict()
+    return variant_from_dict({**keys, **sizes}), replace(settings, **given)
 
 
 def variant_keys(name: str) -> dict[str, Any]:

@@ -1,20 +1,29 @@
-"""``face2anime``: what one asks of the data by hand; the stages themselves are ``dvc repro``."""
+"""``face2anime``: what one does by hand; the stages themselves are ``dvc repro``."""
 
 from __future__ import annotations
 
+import json
 import sys
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
+from models.errors import ModelError
+from models.run_file import plan
+from models.settings import TrainSettings
+from pipeline import params
 from pipeline import provenance as origin
+from pipeline import sync as imported
 from pipeline.errors import StageError
+from pipeline.train import load_variant
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
 
 
 @app.callback()
 def _commands() -> None:
-    """Questions to the data of face2anime; run it in the project's folder."""
+    """What is asked of face2anime's data and runs by hand; run it in the project's folder."""
 
 
 @app.command()
@@ -30,10 +39,28 @@ def provenance(
         print(f"{label:<{width}}  {value}")
 
 
+@app.command()
+def config(
+    variant: str = typer.Argument(help="a row of `variants` in params.yaml"),
+) -> None:
+    """What `train@VARIANT` trains, as JSON for `python -m models.train --config`."""
+    section = params.load(params.Train)
+    print(json.dumps(plan(load_variant(variant), TrainSettings(**section.model_dump())), indent=2))
+
+
+@app.command()
+def sync(
+    folders: Annotated[list[Path], typer.Argument(help="what `python -m models.train` wrote")],
+) -> None:
+    """Trainings of another machine into MLflow, and for `train@VARIANT` to take."""
+    for folder in folders:
+        print(imported.sync(folder))
+
+
 def main() -> None:
     """Run a command; a user's mistake ends in one line and exit 1."""
     try:
         app()
-    except StageError as error:
+    except (StageError, ModelError) as error:
         print(f"face2anime: {error}", file=sys.stderr)
         sys.exit(1)

@@ -1,6 +1,8 @@
 """``train@VARIANT``: splits → weights of one row of ``variants``, with curves and sample sheets.
 
-Killed at any moment, it goes on from its last saved state, which lies outside DVC's outs.
+Killed at any moment, it goes on from its last saved state, which lies outside DVC's outs. The same
+training, done elsewhere by `python -m models.train` and brought here by `face2anime sync`, is taken
+as it is.
 """
 
 from __future__ import annotations
@@ -8,6 +10,7 @@ from __future__ import annotations
 import math
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -19,6 +22,7 @@ from models.data import Domain, load_domain
 from models.device import pick_device
 from models.engine import TrainResult, train
 from models.recognizer import load_recognizer
+from models.run_file import FinishedRun, read_run, sheets_of
 from models.settings import TrainSettings, training_key
 from models.state import clear_state, state_path
 from models.streaming import load_training
@@ -59,6 +63,28 @@ def load_variant(name: str) -> Variant:
     if name not in rows:
         raise StageError(f"params.yaml has no variant '{name}'{params.nearest(name, list(rows))}")
     return variant_from_dict(rows[name] or {}, name)
+
+
+def logged(variant: Variant, section: params.Train) -> dict[str, Any]:
+    """The params of a training's run."""
+    return {**params.plain(section), "variant": variant.to_dict()}
+
+
+def brought_folder(key: str) -> Path:
+    """Where `face2anime sync` leaves the finished training of this key."""
+    return stage.cache_dir("train") / f"{key}-finished"
+
+
+def brought(key: str, samples: Path) -> FinishedRun | None:
+    """The finished training of this key, its sample sheets copied to ``samples``; None without."""
+    folder = brought_folder(key)
+    if not folder.is_dir():
+        return None
+    run = read_run(folder)
+    samples.mkdir(parents=True, exist_ok=True)
+    for images, path in sheets_of(folder).items():
+        shutil.copyfile(path, samples / f"{images}.png")
+    return run
 
 
 def load_data(splits: Path, split: str, image_size: int) -> tuple[Domain, Domain]:
@@ -109,23 +135,28 @@ def main(name: str) -> None:
     resumed = state_path(state, key).is_file()
     if not resumed:
         shutil.rmtree(samples, ignore_errors=True)
+    found = brought(key, samples)
     with tracking.stage_run(
         f"train@{name}",
-        {**params.plain(section), "variant": variant.to_dict()},
+        logged(variant, section),
         inputs=[SPLITS],
         tags={"variant": name, "key": key},
-        resume_key=key if resumed else "",
+        resume_key=key if resumed or found else "",
     ) as run:
-        recorder = Recorder(run, samples)
-        result = train(
-            variant, settings, photos, anime, held_out, state, recorder, recognizer,
-            judge=load_recognizer(JUDGE),
-        )  # fmt: skip
+        if found:
+            where = f"{brought_folder(key)}, trained on {found.place['device']}"
+            print(f"train@{name}: nothing to train, taken from {where}")
+            result = found.result
+        else:
+            result = train(
+                variant, settings, photos, anime, held_out, state, Recorder(run, samples),
+                recognizer, judge=load_recognizer(JUDGE),
+            )  # fmt: skip
+            if len(result.pretraining):
+                run.curves(result.pretraining)
         write_outputs(name, result, samples)
         run.metrics({"images_seen": result.images_seen, "resumed_from": result.resumed_from})
         run.metrics({"seconds": training_seconds(result)})
-        if len(result.pretraining):
-            run.curves(result.pretraining)
         run.artifact(CHECKPOINTS / name, "checkpoint")
     clear_state(state, key)
     shutil.rmtree(samples, ignore_errors=True)

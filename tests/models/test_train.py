@@ -121,3 +121,31 @@ def test_a_judge_adds_kid_to_what_is_measured_on_held_out_images(splits, tmp_pat
     held_out = pd.read_csv(tmp_path / "out/held_out.csv")
     assert held_out["images"].tolist() == [8]
     assert held_out[["kid_photos2anime", "cycle_l1_anime"]].notna().all().all()
+
+
+def test_a_run_is_repeated_from_its_own_file(splits, tmp_path):
+    first, again = tmp_path / "first", tmp_path / "again"
+    train.run(train.parse(arguments(splits, first, "--variant", "xgan", "--images", "8")))
+    more = ["--data", str(splits), "--out", str(again), "--config", str(first / "run.json")]
+    train.run(train.parse(more))
+    for file in (WEIGHTS, "losses.csv", "config.json"):
+        assert (again / file).read_bytes() == (first / file).read_bytes()
+    train.run(train.parse([*more, "--seed", "7"]))  # an option goes before the file
+    assert (again / WEIGHTS).read_bytes() != (first / WEIGHTS).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("plan", "message"),
+    [
+        ("{}", "holds no `variant`"),
+        ('{"variant": {}, "setings": {}}', "unknown key 'setings'"),
+        ('{"variant": {}, "settings": {"lrr": 1}}', "unknown setting 'lrr'"),
+        ('{"variant": {}, "settings": {"lr": "big"}}', "`lr` must be of type float"),
+        ("{", "cannot read"),
+    ],
+)
+def test_a_plan_that_is_wrong_is_refused(plan, message, splits, tmp_path):
+    (tmp_path / "plan.json").write_text(plan)
+    more = ["--out", str(tmp_path / "out"), "--config", str(tmp_path / "plan.json")]
+    with pytest.raises(ModelError, match=message):
+        train.run(train.parse(["--data", str(splits), *more]))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import shutil
 from pathlib import Path
 
 import mlflow
@@ -17,27 +16,6 @@ from pipeline import tracking
 # What DVC records for a folder with one file: the md5 of its listing.
 LISTING = [{"md5": hashlib.md5(b"images").hexdigest(), "relpath": "shard"}]
 MD5 = hashlib.md5(json.dumps(LISTING).encode()).hexdigest() + ".dir"
-
-
-@pytest.fixture(scope="module")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated SQLite store to copy: the first migration takes seconds."""
-    path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    mlflow.set_tracking_uri(f"sqlite:///{path}")
-    mlflow.search_experiments()
-    return path
-
-
-@pytest.fixture
-def project(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty project root whose path has a space."""
-    root = tmp_path / "a project"
-    root.mkdir()
-    shutil.copy(empty_store, root / "mlflow.db")
-    monkeypatch.chdir(root)
-    monkeypatch.setenv("DVC_ROOT", str(root))
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    return root
 
 
 def make_stage(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
