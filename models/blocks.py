@@ -9,6 +9,28 @@ from torch import Tensor, nn
 from models.norms import AdaLIN, Norm2d, norm2d
 
 
+def pad_reflected(x: Tensor, width: int) -> Tensor:
+    """[N, C, H, W] → [N, C, H + 2·width, W + 2·width], dtype and memory format as they are.
+
+    Autocast on a CPU would pad in float32, which is two conversions of every activation. On a GPU
+    the gradients of F.pad depend on the order in which threads add: where the bits have to be the
+    same (`models.device.deterministic`), flipped borders are put beside the image instead.
+    """
+    if x.is_cuda and torch.are_deterministic_algorithms_enabled():
+        return pad_with_flips(x, width)
+    with torch.autocast(x.device.type, enabled=False):
+        return F.pad(x, [width] * 4, mode="reflect")
+
+
+def pad_with_flips(x: Tensor, width: int) -> Tensor:
+    """The values of `pad_reflected`, of operators whose gradients are sums in a fixed order."""
+    for dim in (2, 3):
+        before = x.narrow(dim, 1, width).flip(dim)
+        after = x.narrow(dim, x.shape[dim] - width - 1, width).flip(dim)
+        x = torch.cat([before, x, after], dim)
+    return x
+
+
 class Blur(nn.Module):
     """[1, 2, 1]ᵀ·[1, 2, 1] / 16 with reflected borders, then every `stride`-th pixel.
 
@@ -23,25 +45,20 @@ class Blur(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, C, H, W] of at least 2×2 → [N, C, ⌈H/stride⌉, ⌈W/stride⌉], same memory format."""
-        padded = F.pad(x, (1, 1, 1, 1), mode="reflect")
+        padded = pad_reflected(x, 1)
         return F.avg_pool2d(F.avg_pool2d(padded, 2, 1), 2, self.stride)
 
 
 class ReflectedConv2d(nn.Conv2d):
-    """A convolution of stride 1 that keeps the size, over an input with reflected borders.
-
-    Autocast on a CPU pads in float32, which is two conversions of every activation.
-    """
+    """A convolution of stride 1 that keeps the size, over an input with reflected borders."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, bias: bool = True) -> None:
         super().__init__(inputs, outputs, kernel, bias=bias)
-        self.border = [kernel // 2] * 4
+        self.border = kernel // 2
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, inputs, H, W] → [N, outputs, H, W]."""
-        with torch.autocast(x.device.type, enabled=False):
-            x = F.pad(x, self.border, mode="reflect")
-        return super().forward(x)
+        return super().forward(pad_reflected(x, self.border))
 
 
 def conv_block(

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
 from models.errors import ModelError
@@ -36,3 +40,28 @@ def pick_precision(name: str, device: torch.device) -> str:
 def autocast(device: torch.device, precision: str) -> torch.autocast:
     """A context in which the networks run in bfloat16, or a context that does nothing."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+
+
+@contextmanager
+def deterministic(wanted: bool) -> Iterator[None]:
+    """Where `wanted`, the same bits every time also on a GPU, which is slower.
+
+    Raises ModelError for an operator that has no such form there. On a CPU with as many threads
+    training is deterministic anyway.
+    """
+    before = torch.are_deterministic_algorithms_enabled()
+    if wanted:  # read when cuBLAS first starts
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(wanted or before)
+    try:
+        yield
+    except RuntimeError as error:
+        if "deterministic implementation" not in str(error):
+            raise
+        operator = str(error).split()[0]
+        raise ModelError(
+            f"{operator} has no deterministic form on a GPU: choose another `upsampling`, "
+            "or set `deterministic` to false"
+        ) from error
+    finally:
+        torch.use_deterministic_algorithms(before)

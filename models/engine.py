@@ -17,7 +17,7 @@ from models.callback import Callback, Silent
 from models.checkpoint import Translator
 from models.compiling import begin_step, compile_networks, eagerly
 from models.data import Domain, StreamedDomain
-from models.device import autocast, pick_device, pick_precision
+from models.device import autocast, deterministic, pick_device, pick_precision
 from models.domains import DOMAINS
 from models.ema import EMA
 from models.errors import ModelError
@@ -140,7 +140,10 @@ def train(
     )
 
     started = time.monotonic()
-    with Progress(budget, variant.name, "images", initial=seen, quiet=not first) as progress:
+    with (
+        deterministic(settings.deterministic),
+        Progress(budget, variant.name, "images", initial=seen, quiet=not first) as progress,
+    ):
         while seen < budget:
             begin_step(compiled)
             lr = learning_rate(settings, seen)

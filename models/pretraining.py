@@ -24,7 +24,7 @@ from models.augment import to_float, to_uint8
 from models.batches import Batches
 from models.conditioning import label_indices, one_hot
 from models.data import Domain
-from models.device import autocast, pick_device, pick_precision
+from models.device import autocast, deterministic, pick_device, pick_precision
 from models.domains import DIRECTIONS, DOMAINS
 from models.meter import Meter
 from models.micro import Context, tell
@@ -158,7 +158,10 @@ def pretrain(
 
     started = time.monotonic()
     label = f"{variant.name}, pretraining"
-    with Progress(total, label, "images", initial=seen, quiet=rank() > 0) as progress:
+    with (
+        deterministic(settings.deterministic),
+        Progress(total, label, "images", initial=seen, quiet=rank() > 0) as progress,
+    ):
         while seen < total:
             reseed(settings.seed, STREAM + rank(), seen)
             terms: dict[str, Tensor] = {}

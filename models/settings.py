@@ -44,6 +44,7 @@ class TrainSettings:
     precision: str = "auto"  # bf16 where it is fast, else fp32
     device: str = "auto"
     threads: int = 0  # CPU threads; 0 leaves torch's choice
+    deterministic: bool = False  # the same bits every time also on a GPU, but slower
     # torch.compile, with CUDA graphs on a GPU. Penalties stay eager.
     compile: bool = False
 
@@ -65,14 +66,15 @@ def due(every: int, images_seen: int, batch: int, budget: int) -> bool:
     return passed or images_seen >= budget
 
 
-MANNERS = ("accumulate", "compile")
+MANNERS = ("accumulate", "compile", "deterministic")
 
 
 def manner(settings: TrainSettings) -> dict[str, int]:
     """How a batch is computed, where it is not at once, eagerly, in one process: by rounding and
     by what each process draws it changes the weights."""
     how = {"accumulate": settings.accumulate, "processes": world_size()}
-    return {k: v for k, v in how.items() if v > 1} | ({"compile": 1} if settings.compile else {})
+    switches = {"compile": settings.compile, "deterministic": settings.deterministic}
+    return {k: v for k, v in how.items() if v > 1} | {k: 1 for k, on in switches.items() if on}
 
 
 def training_key(

@@ -76,6 +76,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--precision", choices=("auto", "bf16", "fp32"))
     add("--device")
     add("--compile", action="store_true", default=argparse.SUPPRESS, help="where it works")
+    same = "the same bits every time also on a GPU, but slower"
+    add("--deterministic", action="store_true", default=argparse.SUPPRESS, help=same)
     return parser.parse_args(arguments)
 
 

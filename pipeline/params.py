@@ -183,6 +183,7 @@ class Train(Section):
     state_every: int = Field(gt=0)
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     compile: bool = False  # torch.compile
+    deterministic: bool = False  # also on a GPU
 
 
 class Evaluate(Section):
