@@ -6,7 +6,10 @@ import sys
 import time
 from types import TracebackType
 
-from tqdm import tqdm
+try:
+    from tqdm import tqdm
+except ImportError:  # on a bare machine a line a minute has to do
+    tqdm = None
 
 SECONDS_BETWEEN_LINES = 60.0
 
@@ -21,7 +24,7 @@ class Progress:
         self.done, self.initial, self.note = initial, initial, ""
         self.started = self.printed = time.monotonic()
         self.quiet = quiet
-        terminal = sys.stderr.isatty() and not quiet
+        terminal = tqdm and sys.stderr.isatty() and not quiet
         self.bar = tqdm(total=total, desc=label, unit=unit, initial=initial) if terminal else None
 
     @property

@@ -18,7 +18,9 @@ from models.recognizer_net import Recognizer
 from tests.models.helpers import write_splits
 
 ROOT = Path(__file__).resolve().parents[2]
-FORBIDDEN = ("dvc", "mlflow", "pydantic", "cv2", "animeface", "crawl", "pipeline")
+# What a bare machine lacks: whatever torch, torchvision, numpy, pandas, pyarrow and safetensors do
+# not bring.
+LACKING = ("dvc", "mlflow", "pydantic", "cv2", "animeface", "scipy", "torchmetrics", "tqdm")
 
 
 @pytest.fixture
@@ -88,16 +90,15 @@ def test_user_errors_are_one_line_and_exit_code_1(tmp_path):
     assert done.stderr.count("\n") == 1
 
 
-def test_importing_models_imports_none_of_the_pipeline():
-    modules = sorted(
-        path.stem for path in (ROOT / "models").glob("*.py") if path.stem != "__init__"
-    )
-    script = f"import sys\nfor name in {modules}: __import__('models.' + name)\n"
-    script += f"print([name for name in {FORBIDDEN} if name in sys.modules])"
-    done = subprocess.run(
-        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.strip() == "[]"
+def test_it_trains_where_no_other_packages_are(splits, tmp_path):
+    script = f"import sys\nsys.modules.update(dict.fromkeys({(*LACKING, 'crawl', 'pipeline')}))\n"
+    script += "import runpy\nrunpy.run_module('models.train', run_name='__main__')"
+    more = ["--images", "8", "--judge", str(tmp_path / "judge")]
+    save_recognizer(tmp_path / "judge", Recognizer({"smile": ["no", "yes"]}, 4, 32))
+    command = [sys.executable, "-c", script, *arguments(splits, tmp_path / "out", *more)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out/run.json").is_file()
 
 
 @pytest.mark.parametrize("flags", [["--no-resident"], ["--no-resident", "--workers", "1"]])
