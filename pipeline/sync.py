@@ -27,6 +27,7 @@ def sync(folder: Path) -> str:
     """
     run = read_run(folder)
     key, name = run.result.key, run.variant.name
+    keep(folder, key)
     if not math.isnan(tracking.newest_metric(key, "images_seen")):
         return f"{folder}: in MLflow already, key {key[:12]}"
     section = section_of(run.settings)
@@ -36,13 +37,15 @@ def sync(folder: Path) -> str:
         tags={"variant": name, "key": key, **run.place},
     ) as opened:
         log(opened, run, folder)
-        with tables.new_folder(brought_folder(key)) as kept:
-            shutil.copytree(
-                folder, kept, ignore=shutil.ignore_patterns("state"), dirs_exist_ok=True
-            )
         # Last: a run that has it is whole.
         opened.metrics({"images_seen": run.result.images_seen})
     return f"{folder}: train@{name} in MLflow, key {key[:12]}"
+
+
+def keep(folder: Path, key: str) -> None:
+    """A copy where the stage looks for it, also when only MLflow still has an earlier import."""
+    with tables.new_folder(brought_folder(key)) as kept:
+        shutil.copytree(folder, kept, ignore=shutil.ignore_patterns("state"), dirs_exist_ok=True)
 
 
 def section_of(settings: TrainSettings) -> params.Train:

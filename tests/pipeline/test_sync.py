@@ -45,8 +45,10 @@ def runs() -> list[mlflow.entities.Run]:
 
 def test_it_becomes_a_run_once(elsewhere: Path):
     assert "train@cyclegan in MLflow" in sync(elsewhere)
+    shutil.rmtree(".cache/train")
     assert "in MLflow already" in sync(elsewhere)
     (run,) = runs()
+    assert train.brought_folder(run.data.tags["key"]).is_dir()  # for the stage, as before
     assert run.info.run_name == "train@cyclegan"
     assert run.data.params["train.budget_images"] == "16"
     cycle = train.load_variant("cyclegan").losses["cycle"]
