@@ -92,7 +92,8 @@ def train(
     heard = callback is not None and first
     callback = callback if callback and first else Silent()
     shown = [d.take(range(min(settings.sample_count, len(d)))) for d in held_out]
-    measured = HeldOut(held_out, (photos, anime), judge and judge.to(device).eval())
+    asked = judge.to(device).eval() if judge and first else None  # others never measure
+    measured = HeldOut(held_out, (photos, anime), asked)
     if not variant.learns:
         return fit_style(variant, settings, photos, anime, shown, measured, callback, recognizer)
 

@@ -9,9 +9,23 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as tvf
 
 from models.augment import to_float
+from models.kid import Standardiser
 from models.recognizer_net import Recognizer
 
 GRID = 4  # cells a side
+
+
+class FeatureSpace:
+    """`spatial_features` of one recognizer, scaled as on real training images of both domains."""
+
+    def __init__(self, recognizer: Recognizer, *real: Tensor) -> None:
+        """``real``: uint8 [N, 3, S, S] for each domain."""
+        self.recognizer = recognizer
+        self.standardise = Standardiser.fit(*[spatial_features(recognizer, x) for x in real])
+
+    def __call__(self, images: Tensor) -> np.ndarray:
+        """uint8 [N, 3, S, S] → standardised float64 [N, D]."""
+        return self.standardise(spatial_features(self.recognizer, images))
 
 
 @torch.inference_mode()

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
 from torch import Tensor
 
 from models.checkpoint import Translator
 from models.data import Domain, StreamedDomain
 from models.domains import DIRECTIONS, DOMAINS
-from models.features import spatial_features
-from models.kid import MIN_IMAGES, Standardiser, kid
+from models.features import FeatureSpace
+from models.kid import MIN_IMAGES, kid
 from models.recognizer_net import Recognizer
 
 MOST = 2_000  # images of a domain, as many as evaluation takes by default
@@ -31,16 +30,11 @@ class HeldOut:
     ) -> None:
         some = [d.take(range(min(MOST, len(d)))) for d in held_out]
         self.domains = dict(zip(DOMAINS, some, strict=True))
-        self.judge = judge if min(map(len, some)) >= MIN_IMAGES else None
-        if self.judge:
+        self.features: FeatureSpace | None = None
+        if judge and min(map(len, some)) >= MIN_IMAGES:
             seen = [d.take(range(min(MOST, len(d)))).images for d in train]
-            self.standardise = Standardiser.fit(*[spatial_features(self.judge, x) for x in seen])
+            self.features = FeatureSpace(judge, *seen)
             self.real = {name: self.features(d.images) for name, d in self.domains.items()}
-
-    def features(self, images: Tensor) -> np.ndarray:
-        """uint8 [N, 3, S, S] → standardised float64 [N, D]."""
-        assert self.judge
-        return self.standardise(spatial_features(self.judge, images))
 
     def measure(self, translator: Translator) -> dict[str, float]:
         """`kid_DIRECTION` to the target's images (`models.kid`), and `cycle_l1_DOMAIN`: mean
@@ -50,7 +44,7 @@ class HeldOut:
             images, labels = self.domains[source].images, self.domains[source].labels
             there = translator.translate(images, direction, labels)
             back = translator.translate(there, f"{target}2{source}", labels)
-            if self.judge:
+            if self.features:
                 estimate = kid(self.real[target], self.features(there), draws=0)
                 result[f"kid_{direction}"] = estimate.value
             result[f"cycle_l1_{source}"] = l1(images, back)

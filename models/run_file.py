@@ -7,7 +7,6 @@ what `--config` takes, so that a run can be repeated.
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from models.errors import ModelError
 from models.files import read_json, write_json
 from models.parallel import world_size
 from models.settings import TrainSettings
-from models.variants import Variant, variant_from_dict
+from models.variants import Variant, refuse_unknown, variant_from_dict
 
 RUN, LOSSES, PRETRAINING, HELD_OUT = "run.json", "losses.csv", "pretraining.csv", "held_out.csv"
 COUNTS = ("images_seen", "resumed_from", "seconds", "pretraining_seconds")
@@ -53,23 +52,18 @@ def read_plan(path: Path) -> tuple[Variant, TrainSettings]:
     data = read_json(path)
     if not isinstance(data, dict) or not isinstance(data.get("variant"), dict):
         raise ModelError(f"{path} holds no `variant`: make one with `face2anime config NAME`")
-    _refuse(path, "key", data, ("variant", "settings", "key", *COUNTS, *PLACE))
+    unknown = f"{path}: unknown"
+    refuse_unknown("key", data, ("variant", "settings", "key", *COUNTS, *PLACE), unknown)
     settings = data.get("settings", {})
     if not isinstance(settings, dict):
         raise ModelError(f"{path}: `settings` must map names to values")
     defaults = asdict(TrainSettings())
-    _refuse(path, "setting", settings, defaults)
+    refuse_unknown("setting", settings, defaults, unknown)
     for name, value in settings.items():
         kind = type(defaults[name])
         if type(value) is not kind and not (kind is float and type(value) is int):
             raise ModelError(f"{path}: setting `{name}` must be of type {kind.__name__}")
     return variant_from_dict(data["variant"]), TrainSettings(**settings)
-
-
-def _refuse(path: Path, what: str, given: Mapping[str, Any], known: Any) -> None:
-    for name in given:
-        if name not in known:
-            raise ModelError(f"{path}: unknown {what} {name!r}, valid: {', '.join(known)}")
 
 
 def write_run(out: Path, variant: Variant, settings: TrainSettings, result: TrainResult) -> None:

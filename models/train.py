@@ -14,6 +14,7 @@ from typing import Any
 from torch import Tensor
 from torchvision.transforms.v2.functional import to_pil_image
 
+from models.callback import Silent
 from models.data import Domain, StreamedDomain, load_domain
 from models.device import pick_device
 from models.engine import TrainSettings, train
@@ -30,17 +31,11 @@ from models.variants import BUILT_IN, Variant, refuse_unknown, variant_from_dict
 CALIBRATION_STEPS = 12  # timed before a run that is given in minutes
 
 
-class SamplePNGs:
-    """Writes each sample sheet to `out/samples-<images>.png`."""
+class SamplePNGs(Silent):
+    """Writes each sample sheet to `out/samples-<images>.png`; the curves are written at the end."""
 
     def __init__(self, out: Path) -> None:
         self.out = out
-
-    def on_log(self, images: int, metrics: dict[str, float]) -> None:
-        """The curves go to losses.csv and held_out.csv at the end."""
-
-    def on_held_out(self, images: int, metrics: dict[str, float]) -> None:
-        """Likewise."""
 
     def on_samples(self, images: int, sheet: Tensor) -> None:
         """One PNG a sheet."""

@@ -187,15 +187,16 @@ def variant_from_dict(data: Mapping[str, Any], name: str | None = None) -> Varia
     )
 
 
-def refuse_unknown(what: str, names: Iterable[str], valid: Iterable[str]) -> None:
+def refuse_unknown(
+    what: str, names: Iterable[str], valid: Iterable[str], where: str = "unknown variant"
+) -> None:
     """Raise ModelError for the first of `names` not in `valid`, with the nearest valid one."""
     valid = list(valid)
     for name in names:
         if name not in valid:
             near = difflib.get_close_matches(str(name), valid, n=1, cutoff=0.0)
             raise ModelError(
-                f"unknown variant {what} {name!r}: did you mean {near[0]!r}? "
-                f"valid: {', '.join(valid)}"
+                f"{where} {what} {name!r}: did you mean {near[0]!r}? valid: {', '.join(valid)}"
             )
 
 

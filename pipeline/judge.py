@@ -11,8 +11,8 @@ from torch import Tensor
 
 from models.data import Domain
 from models.domains import DIRECTIONS
-from models.features import fit_size, spatial_features
-from models.kid import Estimate, Standardiser, kid
+from models.features import FeatureSpace, fit_size
+from models.kid import Estimate, kid
 from models.recognizer import load_recognizer
 from models.recognizer_net import Recognizer
 from pipeline import params
@@ -30,9 +30,7 @@ class Judge:
     ) -> None:
         """``train``: real training images by domain; they set feature scales and class colours."""
         self.recognizer, self.settings, self.train = recognizer, settings, train
-        self.standardise = Standardiser.fit(
-            *[spatial_features(recognizer, domain.images) for domain in train.values()]
-        )
+        self.features = FeatureSpace(recognizer, *[domain.images for domain in train.values()])
 
     @classmethod
     def load(
@@ -40,10 +38,6 @@ class Judge:
     ) -> Judge:
         """From a recognizer's folder. Raises ModelError when it holds none."""
         return cls(load_recognizer(folder, device=device), train, settings)
-
-    def features(self, images: Tensor) -> np.ndarray:
-        """Standardised features float64 [N, D] of uint8 [N, 3, S, S]."""
-        return self.standardise(spatial_features(self.recognizer, images))
 
     def kids(self, real: Tensor, fakes: Mapping[str, Tensor]) -> dict[str, Estimate]:
         """KID of each of ``fakes`` to ``real``, all uint8. Raises ModelError when one is small."""

@@ -10,13 +10,11 @@ import math
 import shutil
 from pathlib import Path
 
-import pandas as pd
-
 from models.checkpoint import CONFIG, WEIGHTS
 from models.run_file import FinishedRun, read_run, sheets_of
 from models.settings import TrainSettings
 from pipeline import params, tables, tracking
-from pipeline.train import brought_folder, logged, training_seconds
+from pipeline.train import brought_folder, held_out_curves, logged, training_seconds
 
 
 def sync(folder: Path) -> str:
@@ -66,8 +64,3 @@ def log(opened: tracking.StageRun, run: FinishedRun, folder: Path) -> None:
     for file in (WEIGHTS, CONFIG):
         opened.artifact(folder / file, "checkpoint")
     opened.metrics({"resumed_from": result.resumed_from, "seconds": training_seconds(result)})
-
-
-def held_out_curves(frame: pd.DataFrame) -> pd.DataFrame:
-    """As the stage names them in a run."""
-    return frame.rename(columns=lambda name: name if name == "images" else f"held_out.{name}")

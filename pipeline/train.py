@@ -47,7 +47,7 @@ class Recorder:
 
     def on_held_out(self, images: int, metrics: dict[str, float]) -> None:
         """One point of every held-out curve."""
-        self.on_log(images, {f"held_out.{name}": value for name, value in metrics.items()})
+        self.run.curves(held_out_curves(pd.DataFrame([{"images": images, **metrics}])))
 
     def on_samples(self, images: int, sheet: Tensor) -> None:
         """One sheet, named by the images seen so that the folder sorts by time."""
@@ -55,6 +55,11 @@ class Recorder:
         path = self.samples / f"{images:08d}.png"
         to_pil_image(sheet).save(path)
         self.run.artifact(path, "samples")
+
+
+def held_out_curves(frame: pd.DataFrame) -> pd.DataFrame:
+    """`TrainResult.held_out` as its columns are named in a run."""
+    return frame.rename(columns=lambda name: name if name == "images" else f"held_out.{name}")
 
 
 def load_variant(name: str) -> Variant:

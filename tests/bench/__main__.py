@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -131,7 +131,8 @@ def quality_at(project: Path) -> str:
     return equal_section(project)
 
 
-# Title → what fills it from a project's folder. In this order: `memory` leaves torch one thread.
+# Name → title, and what fills it from a project's folder. They run in this order: `memory` leaves
+# torch one thread.
 SECTIONS: dict[str, tuple[str, Callable[[Path], str]]] = {
     "stages": ("Stages, demo profile", stages_section),
     "quality": ("Quality at equal images and at equal seconds", quality_at),
@@ -141,7 +142,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Path], str]]] = {
     "training": ("Training", lambda _: training_section()),
     "profile": ("Where a step's time goes", lambda _: profile_section(list(cases()))),
     "inference": ("Inference", lambda _: inference_section()),
-    "memory": ("Memory over a long training", lambda _: memory_line() + "\n"),
+    "memory": ("Memory over a long training", lambda _: memory_line()),
     "tried": ("What was tried for speed", lambda _: TRIED.read_text(encoding="utf-8")),
 }
 HEAD = """# Benchmarks
@@ -168,24 +169,29 @@ def read_sections() -> dict[str, str]:
     return {title: body.strip() for title, body in zip(parts[::2], parts[1::2], strict=True)}
 
 
+def write_report(texts: Mapping[str, str]) -> None:
+    """``texts``, title → text, in the order of `SECTIONS`."""
+    titles = [title for title, _ in SECTIONS.values() if title in texts]
+    body = "".join(f"\n## {title}\n\n{texts[title]}\n" for title in titles)
+    REPORT.write_text(HEAD + body, encoding="utf-8")
+
+
 def main(names: list[str]) -> None:
     """Measure the named sections, or all, print them and renew them in the report."""
     for name in names:
         if name not in SECTIONS:
             raise SystemExit(f"bench: no section '{name}' (known: {', '.join(SECTIONS)})")
-    written = read_sections()
+    wanted = [name for name in SECTIONS if not names or name in names]
+    texts = read_sections()
     with tempfile.TemporaryDirectory() as folder:
-        wanted = names or list(SECTIONS)
         fresh = "stages" in wanted
         project = copy_project(Path(folder) / "bench", git=True) if fresh else ROOT
         for name in wanted:
             title, section = SECTIONS[name]
             when = "" if name == "tried" else f"{measured_on()}\n\n"
-            written[title] = f"{when}{section(project).strip()}"
-            print(f"## {title}\n\n{written[title]}\n", flush=True)
-            known = [title for title, _ in SECTIONS.values() if title in written]
-            body = "".join(f"\n## {title}\n\n{written[title]}\n" for title in known)
-            REPORT.write_text(HEAD + body, encoding="utf-8")
+            texts[title] = f"{when}{section(project).strip()}"
+            print(f"## {title}\n\n{texts[title]}\n", flush=True)
+            write_report(texts)  # now: a later section may fail
 
 
 if __name__ == "__main__":
