@@ -45,10 +45,10 @@ bench: install  ## throughput and memory, printed and written to reports/benchma
 
 SEEDS ?= 1,2,3
 ablation: install  ## all variants over SEEDS=1,2,3 as DVC experiments, tabulated in reports/ablation.md
-	python -m pipeline.ablation --seeds $(SEEDS)
+	python -m pipeline.compare.ablation --seeds $(SEEDS)
 
 ui: install  ## the MLflow UI on this project's runs
-	python -m pipeline.ui
+	python -m pipeline.compare.ui
 
 clean:  ## remove what a run made, but not .venv or DVC's cache
 	rm -rf data checkpoints mlruns mlflow.db .cache reports/index.html reports/leaderboard.csv reports/datasets reports/sheets reports/plots

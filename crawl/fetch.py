@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import aiohttp
 
-from crawl.archives import ArchiveReader
+from crawl.archives.reader import ArchiveReader
 from crawl.images import image_size
 from crawl.outcomes import FetchError, Outcome
 from crawl.parts import Part
 from crawl.posts import Post
-from crawl.retry import TruncatedError
-from crawl.session import Session
 from crawl.settings import CrawlSettings
+from crawl.web.retry import TruncatedError
+from crawl.web.session import Session
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from itertools import islice
 
 from crawl.fetch import Fetched
 from crawl.posts import Post
-from crawl.session import Session
+from crawl.web.session import Session
 
 # Results are handed over in numbers, and the loop runs on for a moment to have some: switching
 # between it and the reader takes time.

@@ -11,17 +11,17 @@ from pathlib import Path
 
 import pandas as pd
 
-from crawl.archives import SCHEME, ArchiveReader
+from crawl.archives.reader import SCHEME, ArchiveReader
 from crawl.errors import CrawlError
 from crawl.fetch import Fetched, fetch, fetch_archived
 from crawl.lanes import Lane, Work
 from crawl.outcomes import SUCCESS, Outcome
 from crawl.posts import Post, iterate_posts
 from crawl.progress import progress
-from crawl.session import Session
 from crawl.settings import CrawlSettings
 from crawl.state import State
-from crawl.urls import web_host
+from crawl.web.session import Session
+from crawl.web.urls import web_host
 
 _HOST = f"^({SCHEME}|https?://[^/?#]*)"
 _MAX_LANES = 64  # a gallery may link to hundreds of hosts; each lane has its own threads

@@ -10,14 +10,14 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from models.augment import to_float, to_uint8
-from models.conditioning import label_indices, one_hot
-from models.device import pick_device
+from models.data.augment import to_float, to_uint8
+from models.data.conditioning import label_indices, one_hot
 from models.domains import DIRECTIONS, other
 from models.errors import ModelError
-from models.files import read_json, read_weights, write_json, write_weights
-from models.gatys import StyleTransfer, new_features
-from models.networks import TranslationNetwork
+from models.networks.translator import TranslationNetwork
+from models.runtime.device import pick_device
+from models.runtime.files import read_json, read_weights, write_json, write_weights
+from models.style_transfer import StyleTransfer, new_features
 from models.variants import Variant, variant_from_dict
 
 WEIGHTS, CONFIG = "generator.safetensors", "config.json"

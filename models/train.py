@@ -14,18 +14,18 @@ from typing import Any
 from torch import Tensor
 from torchvision.transforms.v2.functional import to_pil_image
 
-from models.callback import Silent
-from models.data import Domain, StreamedDomain, load_domain
-from models.device import pick_device
-from models.engine import TrainSettings, train
+from models.data.domain import Domain, StreamedDomain, load_domain
+from models.data.streaming import load_training
 from models.errors import ModelError
-from models.files import read_json
-from models.parallel import from_first, processes, rank, world_size
-from models.recognizer import load_recognizer
-from models.recognizer_net import Recognizer
-from models.run_file import PRETRAINING, RUN, read_plan, write_run
-from models.state import clear_state
-from models.streaming import load_training
+from models.recognizer.network import Recognizer
+from models.recognizer.training import load_recognizer
+from models.runtime.device import pick_device
+from models.runtime.distributed import from_first, processes, rank, world_size
+from models.runtime.files import read_json
+from models.training.callback import Silent
+from models.training.engine import TrainSettings, train
+from models.training.run_file import PRETRAINING, RUN, read_plan, write_run
+from models.training.state import clear_state
 from models.variants import BUILT_IN, Variant, refuse_unknown, variant_from_dict
 
 CALIBRATION_STEPS = 12  # timed before a run that is given in minutes

@@ -10,7 +10,7 @@ from typing import Any
 
 from models.errors import ModelError
 
-# Every loss a variant may weigh; models/objective.py holds one function for each.
+# Every loss a variant may weigh; models/losses/objective.py holds one function for each.
 LOSSES = (
     "adversarial",
     "cycle",
@@ -45,32 +45,32 @@ class Variant:
 
     name: str
     # "xgan" shares the deep layers of both domains, and "xgan_published" is deeper, see
-    # models/halves.py; "gatys" learns nothing, see models/gatys.py.
+    # models/networks/halves.py; "gatys" learns nothing, see models/style_transfer.py.
     architecture: str = "cyclegan"
     channels: int = 64  # of the generator's first layer; doubled by each of two downsamplings
     blocks: int = 6  # residual blocks, half of them in the encoder
     embedding: int = 0  # length of the code vector; 0 keeps it a map, which blurs less
     # Or "nearest": no checkerboards, half again as slow; "bilinear": no plaid of long lines either.
     upsampling: str = "transposed"
-    # Or "layer", which keeps the colours, or "adalin", a learned share of both (models/norms.py).
+    # Or "layer", which keeps the colours, or "adalin", a learned share of both (networks/norms.py).
     norm: str = "instance"
-    attention: str = "none"  # at the bottleneck: "self" or "cam", see models/attention.py
+    attention: str = "none"  # at the bottleneck: "self" or "cam", see models/networks/attention.py
     antialias: bool = False  # blur before pixels are dropped and after they are added (Zhang, 2019)
     residual: bool = False  # cyclegan only: draw the change to the image, not a new one
     # Images that masked ones are restored of first, as a multiple of the budget: see
-    # models/pretraining.py. 0: none.
+    # models/training/pretraining.py. 0: none.
     pretraining: float = 0.0
     discriminator_channels: int = 64
     discriminator_layers: int = 3
-    discriminator_attention: str = "none"  # or "cam", see models/networks.py
+    discriminator_attention: str = "none"  # or "cam", see models/networks/translator.py
     # Learning rate of the discriminators as a multiple of the generators' (two time scales: Heusel
     # et al., 2017). Below 1 a short run paints shapes before it paints noise.
     discriminator_rate: float = 1.0
     discriminator_norm: str = "instance"  # or "spectral" (Miyato et al., 2018), or "none"
     discriminator_steps: int = 1  # to one of the generators (5 for a Wasserstein critic)
     diff_augment: Sequence[str] = ()  # what discriminators see: "colour", "translation", "cutout"
-    adversarial_form: str = "lsgan"  # see models/adversarial.py
-    penalty: str = "none"  # on the discriminators' slopes, see models/penalties.py
+    adversarial_form: str = "lsgan"  # see models/losses/adversarial.py
+    penalty: str = "none"  # on the discriminators' slopes, see models/losses/penalties.py
     penalty_weight: float = 10.0
     weight_clip: float = 0.0  # largest weight of a discriminator; 0: any (0.01 in the first WGAN)
     domain_form: str = "cross_entropy"  # or "least_squares": of the domain_adversarial loss
@@ -80,7 +80,7 @@ class Variant:
     # Weights that losses fade to, linearly, by the end of the budget; others stay what they are.
     final_losses: Mapping[str, float] = field(default_factory=dict)
     # Attributes and their classes, as in {"hair": ["black", "blonde"]}, that translations are drawn
-    # with and that discriminators judge by; empty: none. See models/conditioning.py.
+    # with and that discriminators judge by; empty: none. See models/data/conditioning.py.
     labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
     # Augmentation of real images, on the device.
     flip: bool = True

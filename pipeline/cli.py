@@ -10,13 +10,13 @@ from typing import Annotated
 import typer
 
 from models.errors import ModelError
-from models.run_file import plan
-from models.settings import TrainSettings
-from pipeline import params
-from pipeline import provenance as origin
-from pipeline import sync as imported
-from pipeline.errors import StageError
-from pipeline.train import load_variant
+from models.training.run_file import plan
+from models.training.settings import TrainSettings
+from pipeline.core import params
+from pipeline.core.errors import StageError
+from pipeline.provenance import origin
+from pipeline.train import sync as imported
+from pipeline.train.__main__ import load_variant
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
 

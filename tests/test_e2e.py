@@ -236,7 +236,7 @@ def test_experiments_land_in_the_one_store(project: Path) -> None:
 def test_ablation_tabulates_what_is_trained_already(project: Path) -> None:
     """Seed 1 is the params' own: nothing runs, and seconds come from the runs of `repro`."""
     before = len(runs(project))
-    printed = run(project, sys.executable, "-m", "pipeline.ablation", "--seeds", "1")
+    printed = run(project, sys.executable, "-m", "pipeline.compare.ablation", "--seeds", "1")
     assert "Running stage" not in printed and len(runs(project)) == before
     rows = [line for line in printed.splitlines() if line.startswith("| ") and "---" not in line]
     assert {row.split(" | ")[0] for row in rows} == {"| variant", "| cyclegan", "| xgan"}

@@ -10,7 +10,6 @@ import pandas as pd
 from crawl.errors import CrawlError
 from crawl.exclude import Exclusions
 from crawl.posts import Post, posts_frame
-from crawl.session import Session
 from crawl.sources import (  # noqa: F401 - importing them registers them
     archive,
     danbooru,
@@ -20,6 +19,7 @@ from crawl.sources import (  # noqa: F401 - importing them registers them
     zerochan,
 )
 from crawl.sources.base import parse_source
+from crawl.web.session import Session
 
 
 def discover(

@@ -9,13 +9,13 @@ from typing import ClassVar
 
 import pandas as pd
 
-from crawl.archives import DAMAGED, image_members, member_url, open_archive
-from crawl.containers import Container
+from crawl.archives.containers import Container
+from crawl.archives.parquet import Parquet
+from crawl.archives.reader import DAMAGED, image_members, member_url, open_archive
 from crawl.errors import CrawlError, SourceError
-from crawl.parquet import Parquet
 from crawl.posts import Post
-from crawl.session import Session
 from crawl.sources.base import Source, register
+from crawl.web.session import Session
 
 
 @register("archive")

@@ -17,14 +17,14 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from crawl.archives import SCHEME
+from crawl.archives.reader import SCHEME
 from crawl.errors import CrawlError, SourceError
 from crawl.exclude import Exclusions
-from crawl.keys import hide
 from crawl.outcomes import FetchError, Outcome
 from crawl.posts import Post
-from crawl.session import Credentials, Page, Session
-from crawl.urls import web_host
+from crawl.web.keys import hide
+from crawl.web.session import Credentials, Page, Session
+from crawl.web.urls import web_host
 
 SAFE_RATING = "general"  # every site's word for it (g, safe, …) is translated to this one
 BATCH = 100  # posts of one source that share a shard; with limits that are multiples of it, a

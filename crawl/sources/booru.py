@@ -10,13 +10,13 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from crawl.errors import CrawlError, SourceError
-from crawl.keys import from_environment
 from crawl.posts import Post
-from crawl.session import Credentials, Session
 from crawl.sources import rows
 from crawl.sources.base import MissingPageError, Source
 from crawl.sources.rows import Row
-from crawl.urls import web_host
+from crawl.web.keys import from_environment
+from crawl.web.session import Credentials, Session
+from crawl.web.urls import web_host
 
 _ORDERS = ("order:", "sort:")
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from crawl.posts import Post
-from crawl.session import Credentials, Session
 from crawl.sources.base import SAFE_RATING, register
 from crawl.sources.booru import KeyedBooru
 from crawl.sources.rows import Row
+from crawl.web.session import Credentials, Session
 
 _PAGE_SIZE = 200  # the most that the site gives at once
 

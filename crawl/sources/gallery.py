@@ -12,9 +12,9 @@ from bs4 import BeautifulSoup, Tag
 
 from crawl.errors import CrawlError, SourceError
 from crawl.posts import Post
-from crawl.session import Session
 from crawl.sources.base import SAFE_RATING, Source, register
-from crawl.urls import absolute
+from crawl.web.session import Session
+from crawl.web.urls import absolute
 
 _SAFE_WORDS = frozenset({"g", "general", "s", "safe"})
 _LINK_ATTRIBUTES = ("href", "src")

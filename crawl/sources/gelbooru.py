@@ -12,11 +12,11 @@ from urllib.parse import quote, urlencode
 
 from crawl.errors import SourceError
 from crawl.posts import Post
-from crawl.session import Credentials, Session
 from crawl.sources import rows
 from crawl.sources.base import SAFE_RATING, register
 from crawl.sources.booru import KeyedBooru
 from crawl.sources.rows import Row, plausible
+from crawl.web.session import Credentials, Session
 
 _PAGE_SIZE = 100  # the most that the site gives at once
 _TIME = "%a %b %d %H:%M:%S %z %Y"  # Wed Mar 15 09:46:20 -0500 2023

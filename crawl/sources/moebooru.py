@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from crawl.posts import Post
-from crawl.session import Session
 from crawl.sources.base import SAFE_RATING, register
 from crawl.sources.booru import Booru
 from crawl.sources.rows import Row
+from crawl.web.session import Session
 
 _PAGE_SIZE = 100  # the most that the sites give at once
 _SAFE = frozenset({"s", "safe"})  # these sites have no rating below safe

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from crawl.errors import SourceError
-from crawl.urls import absolute
+from crawl.web.urls import absolute
 
 _MAX_INT32 = 2**31 - 1  # sizes are stored as int32
 _MAX_INT64 = 2**63 - 1

@@ -12,11 +12,11 @@ from urllib.parse import quote_plus
 
 from crawl.errors import SourceError
 from crawl.posts import Post
-from crawl.session import Session
 from crawl.sources import rows
 from crawl.sources.base import SAFE_RATING, MissingPageError, register
 from crawl.sources.booru import Booru
 from crawl.sources.rows import Row
+from crawl.web.session import Session
 
 _PAGE_SIZE = 100  # up to 250 are given at once
 

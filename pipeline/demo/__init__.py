@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline import tables
+from pipeline.core import tables
 from pipeline.demo.celeba import build_celeba
 from pipeline.demo.gallery import build_gallery
 

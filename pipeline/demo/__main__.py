@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pipeline import params, stage, tables, tracking
+from pipeline.core import params, stage, tables, tracking
+from pipeline.core.paths import DEMO
 from pipeline.demo import build_demo
-from pipeline.paths import DEMO
 
 
 def main() -> None:

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline import parallel, tables
+from pipeline.core import tables
+from pipeline.core import workers as parallel
 from pipeline.demo.attributes import (
     CELEBA_ATTRIBUTES,
     FaceAttributes,
@@ -21,7 +22,7 @@ from pipeline.demo.attributes import (
     same_person,
     sample_faces,
 )
-from pipeline.demo.photo import LANDMARKS, draw_photo
+from pipeline.demo.photo.picture import LANDMARKS, draw_photo
 
 PHOTOS_PER_IDENTITY = 3
 _COPY_EVERY = 150  # one photo in so many is another one, encoded again

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from pipeline.demo.anime import FaceRecord
-from pipeline.tables import encode_jpeg, encode_png
+from pipeline.core.tables import encode_jpeg, encode_png
+from pipeline.demo.anime.page import FaceRecord
 
 COPY_KINDS = ("exact", "reencoded", "resized", "cropped", "mirrored", "recoloured")
 JPEG, PNG = "image/jpeg", "image/png"

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline import parallel
-from pipeline.demo.anime import draw_page, page_size
+from pipeline.core import workers as parallel
+from pipeline.demo.anime.page import draw_page, page_size
 from pipeline.demo.attributes import FaceAttributes, sample_faces
 from pipeline.demo.copies import COPY_KINDS, JPEG, PNG, Picture, encode, make_copy
 from pipeline.demo.posts import FIRST_ID, describe, post_name, write_site

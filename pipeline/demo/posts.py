@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline import tables
+from pipeline.core import tables
 from pipeline.demo.attributes import FaceAttributes, booru_tags
 from pipeline.demo.copies import PNG, Picture
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from crawl.posts import Post, posts_frame
-from pipeline import tables
+from pipeline.core import tables
 from tests.bench.crawl_clients import CLIENTS, OURS, install_peers, our_command
 from tests.bench.image_server import ImageServer, Report, image_server, jpeg
 from tests.bench.markdown import markdown

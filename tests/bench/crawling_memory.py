@@ -20,8 +20,8 @@ from crawl.outcomes import Outcome
 from crawl.posts import Post
 from crawl.run import Result
 from crawl.sources.base import BATCH
-from pipeline import tables
-from pipeline.raw import Tally, store
+from pipeline.core import tables
+from pipeline.crawl.raw import Tally, store
 
 
 def fake_results(posts: int, kilobytes: int) -> Iterator[Result]:

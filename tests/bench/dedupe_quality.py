@@ -13,10 +13,11 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from pipeline import dedupe, params, stage, tables
-from pipeline.params import Dedupe
+from pipeline.core import params, stage, tables
+from pipeline.core.params import Dedupe
+from pipeline.dedupe import __main__ as dedupe
 from tests.bench.markdown import markdown
-from tests.pipeline.test_dedupe import REAL, drawn_faces, real_faces, row
+from tests.pipeline.dedupe.test_dedupe import REAL, drawn_faces, real_faces, row
 
 FACES = 1500  # of each set
 EVERY = 5  # faces to one that is copied, in every way

@@ -16,15 +16,15 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from models.data import Domain
-from models.device import pick_device
+from models.data.domain import Domain
 from models.domains import DIRECTIONS, DOMAINS
-from models.engine import TrainResult, train
-from models.kid import Estimate
-from models.settings import TrainSettings
-from pipeline import params
-from pipeline.judge import Judge
-from pipeline.train import load_data, load_variant
+from models.metrics.kid import Estimate
+from models.runtime.device import pick_device
+from models.training.engine import TrainResult, train
+from models.training.settings import TrainSettings
+from pipeline.core import params
+from pipeline.evaluate.evaluator import Judge
+from pipeline.train.__main__ import load_data, load_variant
 from tests.bench.markdown import markdown
 
 VARIANT = "cyclegan"

@@ -17,7 +17,7 @@ import numpy as np
 
 def ours(hashes: np.ndarray, most: int) -> int:
     """The search that is measured, without compiling: numba keeps what it has compiled."""
-    from pipeline.neighbours import close
+    from pipeline.duplicates.neighbours import close
 
     return len(close(hashes, None, most))
 

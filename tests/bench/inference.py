@@ -14,10 +14,10 @@ import pandas as pd
 import torch
 
 from models.checkpoint import Translator, untrained_translator
-from models.device import pick_device
-from models.networks import TranslationNetwork
+from models.networks.translator import TranslationNetwork
+from models.runtime.device import pick_device
 from models.variants import BUILT_IN, Variant
-from pipeline.train import load_variant
+from pipeline.train.__main__ import load_variant
 from tests.bench.markdown import markdown
 
 BATCHES = (1, 8, 64)

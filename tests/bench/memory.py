@@ -15,11 +15,11 @@ from pathlib import Path
 import psutil
 import torch
 
-from models.callback import Silent
-from models.data import Domain
-from models.device import pick_device
-from models.engine import train
-from models.settings import TrainSettings
+from models.data.domain import Domain
+from models.runtime.device import pick_device
+from models.training.callback import Silent
+from models.training.engine import train
+from models.training.settings import TrainSettings
 from models.variants import Variant, variant_from_dict
 from tests.bench.our_step import QUIET, random_domain
 

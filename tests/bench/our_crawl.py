@@ -13,10 +13,10 @@ import pandas as pd
 from crawl.exclude import Exclusions
 from crawl.outcomes import Outcome
 from crawl.run import crawl
-from crawl.session import Session
 from crawl.settings import CrawlSettings
-from pipeline import tables
-from pipeline.raw import Tally, store
+from crawl.web.session import Session
+from pipeline.core import tables
+from pipeline.crawl.raw import Tally, store
 
 CONCURRENCY = 16  # the fastest of 4, 8, 16, 32 and 64 on two cores
 SHARD_MB = 256  # as in params.yaml

@@ -12,13 +12,13 @@ import pandas as pd
 import torch
 from torchvision.transforms.v2.functional import to_pil_image
 
-from models.callback import Silent
-from models.data import Domain
-from models.device import pick_device
+from models.data.domain import Domain
+from models.data.streaming import load_training
 from models.domains import DOMAINS
-from models.engine import train
-from models.settings import TrainSettings
-from models.streaming import load_training
+from models.runtime.device import pick_device
+from models.training.callback import Silent
+from models.training.engine import train
+from models.training.settings import TrainSettings
 from models.variants import Variant
 
 IMAGES = 256  # of each domain: an epoch's end comes at least as often as in a real run

@@ -23,9 +23,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from pipeline import tables
+from pipeline.core import tables
 from pipeline.demo.attributes import sample_faces
-from pipeline.demo.photo import draw_photo
+from pipeline.demo.photo.picture import draw_photo
 from tests.bench.markdown import markdown
 from tests.project import environment
 

@@ -8,7 +8,7 @@ import sys
 import time
 from dataclasses import replace
 
-from models.batches import Batches
+from models.training.batches import Batches
 from models.variants import Variant
 from tests.bench import inference, memory, profile_step, training
 from tests.bench.our_step import QUIET, run_steps

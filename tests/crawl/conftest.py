@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from crawl.session import Session
 from crawl.settings import CrawlSettings
+from crawl.web.session import Session
 from tests.crawl.misbehaving import Server, Site
 
 SHARED = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from crawl.archives import member_url
+from crawl.archives.reader import member_url
 from crawl.errors import CrawlError
 from crawl.fetch import Fetched
 from crawl.outcomes import Outcome

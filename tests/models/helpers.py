@@ -8,12 +8,12 @@ import pandas as pd
 import torch
 
 from models.checkpoint import save_translator
-from models.data import Domain
+from models.data.domain import Domain
 from models.domains import DOMAINS
-from models.engine import TrainResult
-from models.settings import TrainSettings
+from models.training.engine import TrainResult
+from models.training.settings import TrainSettings
 from models.variants import Variant, variant_from_dict
-from pipeline.tables import encode_png
+from pipeline.core.tables import encode_png
 
 XGAN_LOSSES = {
     "adversarial": 1.0,

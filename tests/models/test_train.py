@@ -13,8 +13,8 @@ import pytest
 from models import train
 from models.checkpoint import WEIGHTS, load_translator
 from models.errors import ModelError
-from models.recognizer import save_recognizer
-from models.recognizer_net import Recognizer
+from models.recognizer.network import Recognizer
+from models.recognizer.training import save_recognizer
 from tests.models.helpers import write_splits
 
 ROOT = Path(__file__).resolve().parents[2]

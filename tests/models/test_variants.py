@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from models.errors import ModelError
-from models.networks import TrainingNetworks
+from models.networks.translator import TrainingNetworks
 from models.variants import BUILT_IN, LOSSES, variant_from_dict
 
 

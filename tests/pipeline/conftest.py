@@ -12,7 +12,7 @@ import mlflow
 import pytest
 import yaml
 
-from pipeline import tracking
+from pipeline.core import tracking
 
 ROOT = Path(__file__).resolve().parents[2]
 

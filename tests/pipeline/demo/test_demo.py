@@ -15,11 +15,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from pipeline import celeba_layout
+from pipeline.celeba import layout as celeba_layout
+from pipeline.core.tables import decode
 from pipeline.demo import build_demo
 from pipeline.demo.attributes import CELEBA_ATTRIBUTES
 from pipeline.demo.copies import COPY_KINDS
-from pipeline.tables import decode
 
 FACES, PHOTOS = 110, 90
 

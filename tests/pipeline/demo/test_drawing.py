@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.demo.anime import draw_page, page_size
+from pipeline.demo.anime.page import draw_page, page_size
 from pipeline.demo.attributes import (
     ANIME_HAIR,
     NATURAL_HAIR,
@@ -21,7 +21,7 @@ from pipeline.demo.attributes import (
     sample_faces,
 )
 from pipeline.demo.gallery import UNIT
-from pipeline.demo.photo import draw_photo
+from pipeline.demo.photo.picture import draw_photo
 
 DETECTORS = Path(__file__).resolve().parents[3] / ".." / "shared" / "data" / "detectors"
 

@@ -1,0 +1,126 @@
+"""Images inside archives and folders, named by URLs of the form ``file:<path>#<member>``."""
+
+from __future__ import annotations
+
+import lzma
+import tarfile
+import threading
+import zipfile
+import zlib
+from pathlib import Path
+from urllib.parse import quote, unquote
+
+import pyarrow as pa
+
+from crawl.archives.containers import Container, Folder, Zip
+from crawl.archives.parquet import SUFFIX, Parquet
+from crawl.archives.tars import Tar, is_tar
+from crawl.errors import CrawlError
+from crawl.images import EXTENSIONS
+from crawl.outcomes import FetchError, Outcome
+
+SCHEME = "file:"
+# What the libraries raise on damaged files.
+DAMAGED = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zlib.error,
+    lzma.LZMAError,
+    pa.ArrowException,
+    EOFError,
+    OSError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+    OverflowError,
+)
+
+
+def member_url(path: Path, member: str) -> str:
+    """The URL of ``member`` of the archive or folder ``path``."""
+    # surrogateescape: names of files need not be text, and must be found again as they are.
+    location = quote(path.as_posix(), errors="surrogateescape")
+    return f"{SCHEME}{location}#{quote(member, errors='surrogateescape')}"
+
+
+def open_archive(path: Path) -> Container | Parquet:
+    """The reader for ``path``: a folder, or a zip, tar (.gz, .bz2, .xz) or Parquet file, or a
+    folder of Parquet files. What it is is told by what is in it.
+
+    Raises CrawlError when it is none.
+    """
+    if path.is_dir():
+        return _open_folder(path)
+    if not path.is_file():
+        raise CrawlError(f"{path} does not exist: correct the path, or put the file there")
+    try:
+        with path.open("rb") as file:
+            start = file.read(4)
+    except OSError as error:
+        raise CrawlError(f"{path} cannot be read: {error.strerror}") from None
+    if start == b"PAR1":
+        return Parquet(path)
+    if start.startswith(b"PK"):
+        return Zip(path)
+    if is_tar(path):  # before the next: a tar may end with a zip
+        return Tar(path)
+    if zipfile.is_zipfile(path):  # something may stand before a zip
+        return Zip(path)
+    raise CrawlError(
+        f"{path} is neither a folder nor a zip, tar or Parquet file, or it is damaged: get it again"
+    )
+
+
+def _open_folder(path: Path) -> Container | Parquet:
+    folder = Folder(path)
+    kinds = {Path(name).suffix.lower() for name in folder.names()}
+    if SUFFIX not in kinds:
+        return folder
+    if kinds & EXTENSIONS:
+        raise CrawlError(
+            f"{path} holds both images and Parquet files: name the folder or file that is meant"
+        )
+    return Parquet(path)
+
+
+def image_members(archive: Container) -> list[str]:
+    """Names of the images, by extension, in ``archive``, sorted.
+
+    Raises one of DAMAGED.
+    """
+    return sorted({name for name in archive.names() if Path(name).suffix.lower() in EXTENSIONS})
+
+
+class ArchiveReader:
+    """Reads members; keeps the archives open. Safe to share by threads."""
+
+    def __init__(self) -> None:
+        self._open: dict[Path, Container | Parquet] = {}
+        self._lock = threading.Lock()
+
+    def read(self, url: str, max_bytes: int) -> bytes:
+        """The bytes of the member that ``url`` (see ``member_url``) names.
+
+        Raises FetchError: gone, too_large for more than ``max_bytes``, forbidden_address for what
+        lies outside a folder, gave_up when the archive is damaged.
+        """
+        archive, _, member = url.removeprefix(SCHEME).partition("#")
+        path = Path(unquote(archive, errors="surrogateescape"))
+        name = unquote(member, errors="surrogateescape")
+        try:
+            data = self._archive(path).read(name, max_bytes)
+        except (KeyError, FileNotFoundError):
+            raise FetchError(Outcome.GONE, f"{path} has no {name}") from None
+        except (CrawlError, *DAMAGED) as error:
+            raise FetchError(Outcome.GAVE_UP, f"{path}, {name}: {error}") from None
+        if len(data) > max_bytes:
+            raise FetchError(Outcome.TOO_LARGE, f"more than {max_bytes:,} bytes")
+        return data
+
+    def _archive(self, path: Path) -> Container | Parquet:
+        with self._lock:
+            if path not in self._open:
+                if not path.exists():
+                    raise FileNotFoundError(path)
+                self._open[path] = open_archive(path)
+            return self._open[path]

@@ -1,0 +1,40 @@
+"""Keys that a site gave its user: taken from the environment, sent to that site, shown nowhere."""
+
+from __future__ import annotations
+
+import os
+from urllib.parse import quote_plus
+
+from crawl.errors import CrawlError
+from crawl.web.session import Credentials
+
+_TELLING = 6  # characters; hiding a shorter value, say a user's number, would garble any text
+
+
+def from_environment(source: str, variable: str) -> str:
+    """The value of the environment variable that the declaration of ``source`` names.
+
+    Raises CrawlError, without the value, when it is not set or cannot be a key.
+    """
+    value = os.environ.get(variable, "").strip()
+    if not value:
+        raise CrawlError(
+            f"source '{source}': the environment variable {variable} is not set: "
+            "export it, or take its name out of the declaration"
+        )
+    if not (value.isascii() and value.isprintable()):
+        raise CrawlError(
+            f"source '{source}': the environment variable {variable} holds a character that no "
+            "key has: export it again"
+        )
+    return value
+
+
+def hide(text: str, credentials: Credentials) -> str:
+    """``text`` with ``***`` for every secret in it: a site may repeat in its answer, say in a
+    redirect, what it was sent.
+    """
+    for value in (*credentials.query.values(), *credentials.headers.values()):
+        if len(value) >= _TELLING:
+            text = text.replace(quote_plus(value), "***").replace(value, "***")
+    return text

@@ -1,0 +1,68 @@
+"""Any folder or zip of pictures in the place of CelebA: only their names are known."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import pandas as pd
+
+from pipeline.celeba.layout import SUFFIXES, Images
+from pipeline.core.errors import StageError
+from pipeline.core.params import Celeba
+
+ALSO = (".webp", ".gif")  # what `crawl` takes from folders, too
+
+
+def check(settings: Celeba) -> None:
+    """Raise StageError where ``settings`` ask for what only CelebA has."""
+    asked = {
+        "keep": settings.keep,
+        "drop": settings.drop,
+        "male_fraction": settings.male_fraction is not None,
+        "download": settings.download,
+        f"eyes: {settings.eyes}": settings.eyes in ("landmarks", "template"),
+    }
+    if wrong := ", ".join(name for name, value in asked.items() if value):
+        raise StageError(
+            f"celeba.images: folder has no labels and no landmarks, so not celeba.{wrong}: say "
+            "keep: {}, drop: {}, male_fraction: null, download: false, and eyes: none or a YuNet "
+            "model"
+        )
+
+
+def find_images(path: Path) -> Images:
+    """The pictures below a folder or in a zip, named by their place in it.
+
+    Raises StageError where there is none.
+    """
+    try:
+        if path.is_dir():
+            names = [file.relative_to(path).as_posix() for file in path.rglob("*.*")]
+        else:
+            with zipfile.ZipFile(path) as archive:
+                names = archive.namelist()
+    except FileNotFoundError:
+        raise StageError(
+            f"{path} is missing: put a folder or zip of pictures there, or change celeba.path"
+        ) from None
+    except zipfile.BadZipFile:
+        raise StageError(f"{path} is neither a folder nor a whole zip file") from None
+    pictures = [
+        name
+        for name in sorted(names)
+        if name.lower().endswith(SUFFIXES + ALSO) and not Path(name).name.startswith("._")
+    ]
+    if not pictures:
+        kinds = ", ".join(SUFFIXES + ALSO)
+        raise StageError(f"{path} holds no picture ({kinds}): change celeba.path")
+    return Images(path, {name: name for name in pictures})
+
+
+def unlabelled(found: Images) -> pd.DataFrame:
+    """A row a picture, as `celeba_layout.read_labels` gives them; each shows somebody else.
+
+    The identity is the name, and not a number, so that added pictures change nobody's.
+    """
+    files = list(found.members)
+    return pd.DataFrame({"identity": files}, index=pd.Index(files))

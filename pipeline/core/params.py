@@ -1,0 +1,287 @@
+"""The typed form of ``params.yaml``: one pydantic model per section, unknown keys refused.
+
+A stage reads its own section, and those that stages share: ``web``, how politely sites are asked,
+``exclude``, what was asked to be taken down, or ``align``, the template of photos and drawings.
+``compute`` says where work runs, never what it gives, so no stage depends on it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from crawl.exclude import Exclusions
+from pipeline.core.errors import StageError
+
+Fraction = Field(ge=0.0, le=1.0)
+DetectorName = Literal["animeface", "cascade", "annotated", "none"]  # see faces.detectors
+DaskAddress = Annotated[str, Field(pattern=r"^((tcp|tls)://.+:\d+)?$")]  # tcp://host:8786
+Word = Annotated[str, Field(min_length=1)]  # an empty one would name all that lacks a name
+
+
+class Section(BaseModel):
+    """A section of ``params.yaml``; immutable, no key beyond those declared."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Compute(Section):
+    """Where work runs."""
+
+    workers: int = Field(default=0, ge=0)  # processes for the data stages; 0: one per core
+    backend: Literal["loky", "threading", "dask"] = "loky"
+    dask_scheduler: DaskAddress = ""  # empty: a cluster of ``workers`` on this machine
+    device: str = "auto"  # auto, cpu, cuda, cuda:1 …
+    threads: int = Field(default=0, ge=0)  # of PyTorch on the CPU; 0: its own choice
+    resident: bool | None = None  # training images in memory, or streamed; None: as they fit
+
+
+class Demo(Section):
+    """The embedded data: how many faces are drawn. 0 and 0 switch it off."""
+
+    faces: int = Field(ge=0)
+    photos: int = Field(ge=0)
+    seed: int = 0
+
+
+class Web(Section):
+    """How politely sites are asked, for pages and for images. See ``crawl.settings``."""
+
+    contact: str = ""  # an e-mail or URL that a site's owner can complain to
+    rate: float = Field(gt=0)  # requests per second and host
+    concurrency: int = Field(ge=1)  # transfers at once per host
+    timeout: float = Field(30.0, gt=0)  # seconds
+    retries: int = Field(4, ge=0)
+    allow_private_hosts: tuple[str, ...] = ()
+
+
+class Exclude(Section):
+    """Take-downs: what is left out wherever it turns up. See ``crawl.exclude``."""
+
+    images: tuple[Word, ...] = ()
+    tags: tuple[Word, ...] = ()
+
+    def exclusions(self) -> Exclusions:
+        """What answers whether an image, or which rows of a table, are excluded."""
+        return Exclusions(self.images, self.tags)
+
+
+class Discover(Section):
+    """What to look for. ``sources`` are dicts that ``crawl.sources`` checks."""
+
+    inputs: Path  # folder of local files that sources read; DVC watches it
+    sources: list[dict[str, Any]] = Field(min_length=1)
+
+
+class Crawl(Section):
+    """What is accepted of what comes back. See ``crawl.settings``."""
+
+    max_bytes: int = Field(30_000_000, gt=0)
+    max_pixels: int = Field(60_000_000, gt=0)
+    max_failure_fraction: float = Fraction
+    shard_mb: int = Field(256, gt=0)
+
+
+class Align(Section):
+    """The template both domains are aligned to: two eyes in a square of ``size`` pixels."""
+
+    size: int = Field(ge=16)
+    eye_distance: float = Field(gt=0.05, lt=0.6)  # between the eyes, as a fraction of the side
+    eye_line: float = Field(gt=0.2, lt=0.8)  # height of the eyes, as a fraction of the side
+    max_border: float = Fraction  # drop a face whose crop shows more mirrored border than this
+
+
+class Faces(Section):
+    """Finding anime faces."""
+
+    detector: DetectorName | tuple[DetectorName, ...] = "animeface"
+    votes: int = Field(1, ge=1)  # looks (a detector, or an angle of the cascade) that must agree
+    cascade: str = ""  # OpenCV XML: a path, or a URL with its hash
+    cascade_sha256: str = ""
+    cascade_angles: tuple[float, ...] = (0.0,)  # degrees a picture is turned by: tilted heads
+    annotations: str = ""  # CSV of boxes, or "whole": every picture is the crop of one face
+    detect_size: int = Field(ge=64)  # images are scaled to this longest side to detect, at most
+    enlarge: float = Field(1.0, ge=1.0)  # times that a smaller image is enlarged to get there
+    pad: float = Field(0.0, ge=0.0, le=1.0)  # grey border added to detect, for tight crops
+    min_likelihood: float = Fraction
+    min_eye_distance: float = Field(ge=1)  # pixels in the original image
+    min_sharpness: float = Field(ge=0)  # variance of the Laplacian of the aligned face
+    max_tilt: float = Field(gt=0, le=180)  # degrees
+    min_colour: float = Field(0.0, ge=0)  # mean chroma in CIE Lab; 0 keeps greyscale pictures
+
+    @property
+    def detectors(self) -> tuple[DetectorName, ...]:
+        """``detector`` as a tuple."""
+        return (self.detector,) if isinstance(self.detector, str) else self.detector
+
+
+class Dedupe(Section):
+    """Thresholds of the perceptual hash, in bits. See ``pipeline.dedupe``."""
+
+    same_bits: int = Field(ge=0, le=256)
+    judge_bits: int = Field(ge=0, le=256)
+    same_correlation: float = Fraction
+    variants: Literal["keep", "drop"] = "keep"
+    variant_correlation: float = Fraction
+
+
+class Celeba(Section):
+    """Which photos of CelebA are kept."""
+
+    path: Path
+    download: bool = False  # where ``path`` lacks it
+    images: Literal["aligned", "wild", "folder"] = "aligned"  # folder: any images, unlabelled
+    eyes: Annotated[str, Field(pattern=r"^(landmarks|template|none|.+\.onnx)$")] = "landmarks"
+    keep: dict[str, bool]  # CelebA attribute → value that a photo must have
+    drop: dict[str, bool] = {}  # … and value that it must not have
+    male_fraction: float | None = Field(None, ge=0.0, lt=1.0)  # of the kept; None: as they come
+    limit: int = Field(0, ge=0)  # 0: all
+    seed: int = 0
+
+
+class Split(Section):
+    """Train, validation and test, as fractions of groups that may not be parted."""
+
+    val: float = Field(gt=0, lt=0.5)
+    test: float = Field(gt=0, lt=0.5)
+    seed: int = 0
+    near_bits: int = Field(ge=0, le=256)
+    max_per_domain: int = Field(0, ge=0)  # 0: all
+
+
+class Recognizer(Section):
+    """The attribute network: one for training losses, one, trained apart, for evaluation."""
+
+    image_size: int = Field(ge=16)
+    heads: dict[str, list[str]]
+    channels: int = Field(ge=4)
+    images: int = Field(gt=0)  # budget: images seen
+    batch_size: int = Field(gt=0)
+    lr: float = Field(gt=0)
+    seed: int = 0
+
+
+class Train(Section):
+    """What all variants share: `models.training.engine.TrainSettings` less where it runs."""
+
+    image_size: int = Field(ge=16)
+    budget_images: int = Field(gt=0)  # images seen per domain
+    batch_size: int = Field(gt=0)
+    accumulate: int = Field(1, gt=0)  # micro-batches that a batch is split into
+    lr: float = Field(gt=0)
+    decay_from: float = Fraction  # of the budget; the rate then falls linearly to zero
+    ema_half_life: float = Field(ge=0)  # in images
+    pool_size: int = Field(ge=0)
+    seed: int = 0
+    log_every: int = Field(gt=0)  # in images, as the three below
+    sample_every: int = Field(gt=0)
+    evaluate_every: int = Field(gt=0)  # on held-out images
+    state_every: int = Field(gt=0)
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    compile: bool = False  # torch.compile
+    deterministic: bool = False  # also on a GPU
+
+
+class Evaluate(Section):
+    """How the translations are judged."""
+
+    max_images: int = Field(2000, ge=8)  # of each split and domain; more only narrow intervals
+    bootstrap: int = Field(ge=10)  # draws behind each interval
+    seed: int = 0
+    sheet_rows: int = Field(gt=0)
+
+
+class Compare(Section):
+    """How variants are ranked."""
+
+    direction: Literal["photos2anime", "anime2photos"] = "photos2anime"
+
+
+SECTIONS: dict[str, type[Section]] = {
+    "compute": Compute,
+    "demo": Demo,
+    "web": Web,
+    "exclude": Exclude,
+    "discover": Discover,
+    "crawl": Crawl,
+    "align": Align,
+    "faces": Faces,
+    "dedupe": Dedupe,
+    "celeba": Celeba,
+    "split": Split,
+    "recognizer": Recognizer,
+    "train": Train,
+    "evaluate": Evaluate,
+    "compare": Compare,
+}
+VARIANTS = "variants"  # free-form here; models.variants checks each row
+
+Model = TypeVar("Model", bound=Section)
+
+
+def nearest(word: str, known: list[str]) -> str:
+    """`` — did you mean 'x'?`` when a known word is close, otherwise the known words."""
+    close = difflib.get_close_matches(word, known, n=1)
+    return f" — did you mean '{close[0]}'?" if close else f" (known: {', '.join(known)})"
+
+
+def read_yaml(path: Path = Path("params.yaml")) -> dict[str, Any]:
+    """All of ``path`` as plain dicts. Raises StageError when it is absent or not a mapping."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise StageError(f"{path} is missing: cp profiles/demo.yaml {path}") from None
+    except yaml.YAMLError as error:
+        raise StageError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise StageError(f"{path} holds no sections: cp profiles/demo.yaml {path}")
+    known = [*SECTIONS, VARIANTS]
+    for section in content:
+        if section not in known:
+            raise StageError(f"{path}: unknown section '{section}'{nearest(str(section), known)}")
+    return content
+
+
+def load(model: type[Model], path: Path = Path("params.yaml")) -> Model:
+    """The section of ``path`` that ``model`` describes.
+
+    Raises StageError naming file, section and key, and the nearest valid one, on any mistake.
+    """
+    section = next(name for name, known in SECTIONS.items() if known is model)
+    content = read_yaml(path)
+    if section not in content:
+        raise StageError(f"{path} has no section '{section}': copy it from profiles/demo.yaml")
+    try:
+        return model.model_validate(content[section] or {})
+    except ValidationError as error:
+        raise StageError(f"{path}: {_first_mistake(section, model, error)}") from None
+
+
+def plain(*settings: Section) -> dict[str, Any]:
+    """Sections as plain data under their names, as an MLflow run logs them."""
+    names = {model: name for name, model in SECTIONS.items()}
+    return {names[type(section)]: section.model_dump(mode="json") for section in settings}
+
+
+def load_variants(path: Path = Path("params.yaml")) -> dict[str, dict[str, Any]]:
+    """The rows of ``variants``, unchecked: name → what ``models.variants`` reads."""
+    rows = read_yaml(path).get(VARIANTS)
+    if not isinstance(rows, dict) or not rows:
+        raise StageError(f"{path} has no variants: copy that section from profiles/demo.yaml")
+    return rows
+
+
+def _first_mistake(section: str, model: type[Section], error: ValidationError) -> str:
+    # An unknown key explains a missing one: name it first.
+    first = min(error.errors(), key=lambda mistake: mistake["type"] != "extra_forbidden")
+    *parents, key = [str(part) for part in first["loc"]]
+    where = ".".join([section, *parents])
+    if first["type"] == "extra_forbidden":
+        return f"section '{where}': unknown key '{key}'{nearest(key, list(model.model_fields))}"
+    if first["type"] == "missing":
+        return f"section '{where}': key '{key}' is missing: copy it from profiles/demo.yaml"
+    return f"section '{where}': key '{key}' is {first['input']!r}: {first['msg'].lower()}"

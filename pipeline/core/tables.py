@@ -1,0 +1,172 @@
+"""Images in Parquet shards, written by one helper so that equal input gives equal bytes.
+
+An image column is a struct ``{"bytes", "path"}`` of the encoded file: pandas, DuckDB and Hugging
+Face ``datasets`` open it as it is.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.core.errors import StageError
+
+IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+_GROUP_ROWS = 512  # a small row group keeps one image cheap to reach …
+_GROUP_BYTES = 32_000_000  # … and a shard need not be in memory twice to be written
+
+
+def encode_png(rgb: np.ndarray) -> bytes:
+    """Lossless PNG bytes of an RGB uint8 image [H, W, 3]."""
+    return cv2.imencode(".png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))[1].tobytes()
+
+
+def encode_jpeg(rgb: np.ndarray, quality: int = 95) -> bytes:
+    """JPEG bytes of an RGB uint8 image [H, W, 3]; ``quality`` 0–100."""
+    bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
+    return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+
+
+def decode(data: bytes) -> np.ndarray:
+    """RGB uint8 [H, W, 3] of encoded image bytes. Raises StageError when they do not decode."""
+    bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+    if bgr is None:
+        raise StageError(f"{len(data)} bytes that are no readable image")
+    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """A folder beside ``path`` to write into; it takes the place of ``path`` only on success."""
+    beside = path.with_name(f".{path.name}.part")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(parents=True)
+    try:
+        yield beside
+    except BaseException:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise
+    shutil.rmtree(path, ignore_errors=True)
+    beside.rename(path)
+
+
+def numbered(name: str) -> Iterator[str]:
+    """``name-00000``, ``name-00001`` …: the shards of one table."""
+    return (f"{name}-{number:05d}" for number in count())
+
+
+def continued(name: str) -> Iterator[str]:
+    """``name``, ``name_01``, ``name_02`` …: a shard that may outgrow one file, in sorting order."""
+    yield name
+    yield from (f"{name}_{part:02d}" for part in count(1))
+
+
+def write_shards(
+    folder: Path,
+    names: Iterator[str],
+    rows: Iterable[dict[str, Any]],
+    schema: pa.Schema,
+    shard_mb: int = 256,
+) -> int:
+    """Write ``rows`` to files of about ``shard_mb`` MB, named by ``names``; returns rows.
+
+    Rows are sorted by ``id`` within a shard where there is such a column. An empty iterable still
+    writes one empty shard, so that readers find the columns. At most one shard is in memory.
+    """
+    rows, written = iter(rows), 0
+    for name in names:
+        shard = _take(rows, shard_mb * 1_000_000)
+        if shard or not written:
+            _write(folder / f"{name}.parquet", shard, schema)
+        if not shard:
+            break
+        written += len(shard)
+        del shard  # before the next is gathered
+    return written
+
+
+def write_file(path: Path, frame: pd.DataFrame) -> None:
+    """Write a table without images as one Parquet file, in one move."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(path.name + ".part")
+    pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), beside, compression="zstd")
+    beside.replace(path)
+
+
+def write_frame(
+    folder: Path, name: str, frame: pd.DataFrame, shard_mb: int = 256, by: Sequence[str] = ()
+) -> int:
+    """`write_shards` for a DataFrame; the schema follows from its columns.
+
+    Rows that agree in the columns ``by`` are in one shard, named by their values (whole numbers
+    with five digits), so that rows with new values leave the shards of the others as they were.
+    """
+    fields = [
+        pa.field(column, IMAGE if column == "image" else pa.array(frame[column]).type)
+        for column in frame.columns
+    ]
+    if not by or frame.empty:
+        return write_shards(folder, numbered(name), _rows(frame), pa.schema(fields), shard_mb)
+    written = 0
+    for key, part in frame.groupby(list(by), dropna=False):
+        values = [value if isinstance(value, str) else f"{value:05d}" for value in key]
+        names = continued("-".join([name, *values]))
+        written += write_shards(folder, names, _rows(part), pa.schema(fields), shard_mb)
+    return written
+
+
+def _rows(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    columns = frame.columns
+    return (dict(zip(columns, row, strict=True)) for row in frame.itertuples(index=False))
+
+
+def read_frame(path: Path, columns: Sequence[str] | None = None, name: str = "*") -> pd.DataFrame:
+    """All shards ``name-*.parquet`` of a folder (or one file), in name order.
+
+    Raises StageError when there is none.
+    """
+    shards = sorted(path.glob(f"{name}-*.parquet")) if path.is_dir() else [path]
+    if not shards or not all(shard.is_file() for shard in shards):
+        raise StageError(f"{path} holds no table: run `dvc repro` for the stage that writes it")
+    wanted = list(columns) if columns is not None else None
+    frames = [pq.read_table(shard, columns=wanted).to_pandas() for shard in shards]
+    return pd.concat(frames, ignore_index=True)
+
+
+def _take(
+    rows: Iterator[dict[str, Any]], most_bytes: int, most_rows: int | None = None
+) -> list[dict[str, Any]]:
+    """The next rows, up to and with the one that reaches a limit."""
+    taken, size = [], 0
+    for row in rows:
+        taken.append(row)
+        size += len(row["image"]["bytes"]) if "image" in row else 200
+        if size >= most_bytes or len(taken) == most_rows:
+            break
+    return taken
+
+
+def _write(path: Path, rows: list[dict[str, Any]], schema: pa.Schema) -> None:
+    if "id" in schema.names:
+        rows = sorted(rows, key=lambda row: row["id"])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    waiting = iter(rows)
+    # Encoded images do not get smaller, and no two are equal: to compress them, look for
+    # repetitions or keep their smallest and largest would take longer than all the rest.
+    plain = ["image.path" if name == "image" else name for name in schema.names]
+    compression = dict.fromkeys(plain, "zstd") | {"image.bytes": "none"}
+    with pq.ParquetWriter(
+        path, schema, compression=compression, use_dictionary=plain, write_statistics=plain
+    ) as writer:
+        while group := _take(waiting, _GROUP_BYTES, _GROUP_ROWS):
+            writer.write_table(pa.Table.from_pylist(group, schema=schema))

@@ -1,0 +1,51 @@
+"""``crawl``: download the posts and keep their original bytes in Parquet shards, see `raw`.
+
+Every post ends in one counted outcome; ``failures.parquet`` lists all that are not ``ok``. What is
+complete is remembered outside DVC's outs, so that a killed crawl goes on.
+"""
+
+from __future__ import annotations
+
+from crawl.outcomes import Outcome
+from crawl.run import crawl
+from crawl.settings import CrawlSettings
+from crawl.web.session import Session
+from pipeline.core import params, stage, tables, tracking
+from pipeline.core.errors import StageError
+from pipeline.core.paths import FAILURES, POSTS, RAW
+from pipeline.crawl import raw
+from pipeline.demo.site import connections
+
+
+def main() -> None:
+    """Download all posts."""
+    section, web = params.load(params.Crawl), params.load(params.Web)
+    discover, exclude = params.load(params.Discover), params.load(params.Exclude)
+    settings = CrawlSettings(**web.model_dump(), **section.model_dump(exclude={"shard_mb"}))
+    posts = tables.read_frame(POSTS)
+    count, tally, exclusions = len(posts), raw.Tally(), exclude.exclusions()
+    state_dir = stage.cache_dir("crawl")
+    with tracking.stage_run("crawl", params.plain(section, web, exclude), inputs=[POSTS]) as run:
+        posts = raw.drop_excluded(posts, exclusions, tally)
+        with (
+            tables.new_folder(RAW) as out,
+            connections(discover.inputs) as connect_to,
+            Session(settings, connect_to) as session,
+        ):
+            results = crawl(posts, settings, state_dir, session)
+            raw.store(results, out, exclusions, section.shard_mb, tally)
+            tables.write_file(out / FAILURES.name, tally.frame())
+            if not tally.outcomes[Outcome.OK]:
+                raise StageError(
+                    f"none of {count} posts came back as an image "
+                    f"({dict(tally.outcomes)}): check web and crawl in params.yaml"
+                )
+        outcomes = {outcome.value: tally.outcomes[outcome.value] for outcome in Outcome}
+        metrics = {"posts": count, "outcomes": outcomes}
+        stage.write_json(stage.METRICS / "crawl.json", metrics)
+        run.metrics(metrics)
+        run.artifact(FAILURES)
+
+
+if __name__ == "__main__":
+    stage.run(main)

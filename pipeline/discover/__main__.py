@@ -1,0 +1,40 @@
+"""``discover``: ask every source for posts and write the table of them, a lock file for the web.
+
+Whoever has ``data/posts.parquet`` downloads exactly the same images.
+"""
+
+from __future__ import annotations
+
+from crawl.settings import CrawlSettings
+from crawl.sources import discover
+from crawl.web.session import Session
+from pipeline.core import params, stage, tables, tracking
+from pipeline.core.errors import StageError
+from pipeline.core.paths import POSTS
+from pipeline.demo.site import connections
+
+
+def main() -> None:
+    """List the posts of all sources."""
+    settings, web = params.load(params.Discover), params.load(params.Web)
+    exclude = params.load(params.Exclude)
+    with tracking.stage_run(
+        "discover", params.plain(settings, web, exclude), inputs=[settings.inputs]
+    ) as run:
+        polite = CrawlSettings(**web.model_dump())
+        with connections(settings.inputs) as connect_to, Session(polite, connect_to) as session:
+            posts, counts = discover(settings.sources, session, exclude.exclusions())
+        if posts.empty:
+            raise StageError(
+                "no source listed a post: check discover.sources in params.yaml "
+                f"(what was dropped: {dict(counts)})"
+            )
+        tables.write_file(POSTS, posts)
+        metrics = {"posts": len(posts), **counts}
+        stage.write_json(stage.METRICS / "discover.json", metrics)
+        run.metrics(metrics)
+        run.artifact(POSTS)
+
+
+if __name__ == "__main__":
+    stage.run(main)

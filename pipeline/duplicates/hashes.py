@@ -1,0 +1,139 @@
+"""Perceptual hashes of faces, and which pairs are close: exact, fast, without n² Python.
+
+The 64-bit pHash everybody uses cannot tell aligned faces apart: at its popular threshold of 10 a
+third of 17,476 distinct photos pass for copies of another. So the hash here has 256 bits. Copies
+that were cut out a little differently are further apart in it than some strangers are, but agree in
+their coarse colours, which is the second signature.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import imagehash
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from pipeline.core import tables
+from pipeline.core import workers as parallel
+
+SIDE = 16  # of the hash: 256 bits
+BITS = SIDE * SIDE
+COARSE = 8  # pixels a side of the coarse colours
+COARSE_ALIKE = 0.8  # correlation of copies' coarse colours: of 91 planted copies 98 % have more
+BLOCK = 2048  # rows compared at once: 16 MB a block
+SMALL = 8192  # faces among which a matrix product takes a few seconds
+
+
+@dataclass(frozen=True)
+class Signatures:
+    """Of N images and their mirror images, in that order along the second axis."""
+
+    bits: np.ndarray  # bool [N, 2, 256]: pHash (`imagehash.phash`), the signs of low DCT terms
+    colours: np.ndarray  # float32 [N, 2, 192]: 8×8 RGB, of mean 0 per channel and of norm 1
+
+
+def sign(images: Sequence[dict[str, Any]], workers: int, label: str) -> Signatures:
+    """The signatures of encoded images, ``{"bytes": …}`` each."""
+    chunks = list(parallel.chunks(images, 256))
+    results = parallel.over(_sign_chunk, chunks, workers=workers, label=label, total=len(chunks))
+    empty = Signatures(np.zeros((0, 2, BITS), bool), np.zeros((0, 2, 3 * COARSE**2), np.float32))
+    return Signatures(
+        np.concatenate([part.bits for part in [empty, *results]]),
+        np.concatenate([part.colours for part in [empty, *results]]),
+    )
+
+
+def near_pairs(signatures: Signatures, same_bits: int, judge_bits: int = 0) -> pd.DataFrame:
+    """All pairs whose hashes are close, one of the two mirrored or not: none is missed.
+
+    Close is a Hamming distance of at most ``same_bits``, or of at most ``judge_bits`` where the
+    coarse colours correlate, too. Up to `SMALL` faces a matrix product is fast enough; beyond,
+    `neighbours` is worth the seconds that compiling it takes. There the time grows about linearly
+    with the faces without ``judge_bits``, but with their square (and little memory) with it.
+
+    Returns:
+        Columns ``first`` < ``second`` (row numbers), ``bits`` (the smaller distance) and ``mirror``
+        (whether that is to the mirror image), sorted.
+    """
+    if len(signatures.bits) <= SMALL:
+        return _measured(_pack(signatures.bits), _multiplied(signatures, same_bits, judge_bits))
+    from pipeline.duplicates import neighbours
+
+    words, rows = _pack(signatures.bits), len(signatures.bits)
+    if judge_bits > same_bits:
+        colours = signatures.colours
+        found = neighbours.scan(words, colours, same_bits, judge_bits, COARSE_ALIKE)
+    else:
+        straight = neighbours.close(words[:, 0], None, same_bits)
+        turned = np.sort(neighbours.close(words[:, 0], words[:, 1], same_bits), axis=1)
+        both = np.concatenate([straight, turned[turned[:, 0] < turned[:, 1]]]).astype(np.int64)
+        found = np.stack(np.divmod(np.unique(both[:, 0] * rows + both[:, 1]), rows), axis=1)
+    return _measured(words, found)
+
+
+def _pack(bits: np.ndarray) -> np.ndarray:
+    """Bool [N, 2, 256] → uint64 [N, 2, 4]."""
+    return np.packbits(bits, axis=-1).view(np.uint64)
+
+
+def _multiplied(signatures: Signatures, same_bits: int, judge_bits: int) -> np.ndarray:
+    """The close pairs, int64 [P, 2]. With bits as ±1 their distance is (256 − a·b) / 2."""
+    signs = np.where(signatures.bits, np.float32(1), np.float32(-1))
+    colours = signatures.colours
+    found = [np.zeros((0, 2), np.int64)]
+    for start in range(0, len(signs), BLOCK):
+        block = slice(start, start + BLOCK)
+        for other in range(start, len(signs), BLOCK):
+            against = slice(other, other + BLOCK)
+            closest = signs[block, 0] @ signs[against, 0].T
+            for mine, theirs in ((0, 1), (1, 0)):  # mirrored: not quite the same either way
+                product = signs[block, mine] @ signs[against, theirs].T
+                closest = np.maximum(closest, product)
+            near = closest >= BITS - 2 * same_bits
+            if judge_bits > same_bits:
+                alike = np.maximum(
+                    colours[block, 0] @ colours[against, 0].T,
+                    colours[block, 0] @ colours[against, 1].T,
+                )
+                near |= (closest >= BITS - 2 * judge_bits) & (alike >= COARSE_ALIKE)
+            pairs = np.argwhere(near) + np.array([start, other])
+            found.append(pairs[pairs[:, 0] < pairs[:, 1]])
+    return np.concatenate(found)
+
+
+def _measured(words: np.ndarray, pairs: np.ndarray) -> pd.DataFrame:
+    """The table of ``pairs``, int [P, 2], with the distances of their hashes."""
+    first, second = pairs[np.lexsort(pairs.T[::-1])].astype(np.int64).T
+
+    def distance(one: int, other: int) -> np.ndarray:
+        bits = np.zeros(len(first), np.int64)
+        for word in range(words.shape[2]):  # one after another, to save memory
+            bits += np.bitwise_count(words[first, one, word] ^ words[second, other, word])
+        return bits
+
+    straight = distance(0, 0)
+    turned = np.minimum(  # mirroring moves the hash's median: the two differ by some bits
+        distance(0, 1), distance(1, 0)
+    )
+    columns = {"first": first, "second": second, "bits": np.minimum(straight, turned)}
+    return pd.DataFrame(columns | {"mirror": turned < straight})
+
+
+def _sign_chunk(chunk: Sequence[dict[str, Any]]) -> Signatures:
+    bits, colours = [], []
+    for image in chunk:
+        rgb = tables.decode(image["bytes"])
+        for turned in (rgb, np.ascontiguousarray(rgb[:, ::-1])):
+            bits.append(imagehash.phash(Image.fromarray(turned), hash_size=SIDE).hash.ravel())
+            small = cv2.resize(turned, (COARSE, COARSE), interpolation=cv2.INTER_AREA)
+            values = (small - small.mean(axis=(0, 1))).ravel()
+            colours.append(values / max(float(np.linalg.norm(values)), 1e-6))
+    return Signatures(
+        np.array(bits, bool).reshape(-1, 2, BITS),
+        np.array(colours, np.float32).reshape(-1, 2, 3 * COARSE**2),
+    )

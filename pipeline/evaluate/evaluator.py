@@ -1,0 +1,109 @@
+"""What judges translations: the evaluation recognizer's features and labels, and a colour rule."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from torch import Tensor
+
+from models.data.domain import Domain
+from models.domains import DIRECTIONS
+from models.metrics.features import FeatureSpace, fit_size
+from models.metrics.kid import Estimate, kid
+from models.recognizer.network import Recognizer
+from models.recognizer.training import load_recognizer
+from pipeline.core import params
+from pipeline.evaluate.agreement import ColourRule, balanced_agreement, common_classes
+from pipeline.imaging.attributes import UNKNOWN
+
+COLOUR_RULE = "hair_by_colour"  # the hair colour again, told by `ColourRule` instead of a network
+
+
+class Judge:
+    """Scores images against real ones; fixed once on real training images, then never changed."""
+
+    def __init__(
+        self, recognizer: Recognizer, train: Mapping[str, Domain], settings: params.Evaluate
+    ) -> None:
+        """``train``: real training images by domain; they set feature scales and class colours."""
+        self.recognizer, self.settings, self.train = recognizer, settings, train
+        self.features = FeatureSpace(recognizer, *[domain.images for domain in train.values()])
+
+    @classmethod
+    def load(
+        cls, folder: Path, train: Mapping[str, Domain], settings: params.Evaluate, device: str
+    ) -> Judge:
+        """From a recognizer's folder. Raises ModelError when it holds none."""
+        return cls(load_recognizer(folder, device=device), train, settings)
+
+    def kids(self, real: Tensor, fakes: Mapping[str, Tensor]) -> dict[str, Estimate]:
+        """KID of each of ``fakes`` to ``real``, all uint8. Raises ModelError when one is small."""
+        draws, seed = self.settings.bootstrap, self.settings.seed
+        target = self.features(real)
+        return {
+            name: kid(target, self.features(images), draws=draws, seed=seed)
+            for name, images in fakes.items()
+        }
+
+    def predict(self, images: Tensor) -> dict[str, np.ndarray]:
+        """Predicted label [N] (strings) for each head."""
+        probabilities = self.recognizer.predict(fit_size(images, self.recognizer.image_size))
+        return {
+            head: np.array(classes)[probabilities[head].argmax(dim=1).numpy()]
+            for head, classes in self.recognizer.heads.items()
+        }
+
+    def agreement(
+        self, source: Domain, fake: Tensor, target: Domain, direction: str
+    ) -> dict[str, dict[str, dict[str, float]]]:
+        """How far translations ``fake`` keep the labels of ``source``, beside two controls.
+
+        head → {``translated``, ``copy``, ``shuffled``} → `Agreement` as a mapping. ``copy`` judges
+        the source itself, the most that this judge can tell; ``shuffled`` judges a random real
+        image of the target with one of the classes counted, which is chance. Only classes that the
+        target's training images have too are counted; a head with fewer than two is left out.
+        """
+        labels = {head: column(source.labels, head) for head in self.recognizer.heads}
+        known = self.train[DIRECTIONS[direction][1]]
+        classes = {h: common_classes(x, column(known.labels, h)) for h, x in labels.items()}
+        batches = {"translated": fake, "copy": source.images, "shuffled": target.images}
+        told = {name: self.predict(images) for name, images in batches.items()}
+        if len(classes.get("hair", [])) > 1:
+            rule = ColourRule(known.images.numpy(), column(known.labels, "hair"), classes["hair"])
+            for name, images in batches.items():
+                told[name][COLOUR_RULE] = rule.predict(images.numpy())
+            labels[COLOUR_RULE], classes[COLOUR_RULE] = labels["hair"], classes["hair"]
+        result = {}
+        for head, true in labels.items():
+            partner = self._partners(target, head, classes[head], len(source))
+            predicted = {name: values[head] for name, values in told.items()}
+            predicted["shuffled"] = predicted["shuffled"][partner]
+            result[head] = self._scores(true, classes[head], predicted)
+        return {head: scores for head, scores in result.items() if scores}
+
+    def _partners(self, target: Domain, head: str, classes: list[str], n: int) -> np.ndarray:
+        """Row numbers [n] of random images of ``target`` that have one of ``classes``."""
+        labels = column(target.labels, "hair" if head == COLOUR_RULE else head)
+        rows = np.flatnonzero(np.isin(labels, classes))
+        rows = rows if len(rows) else np.arange(len(labels))
+        return np.random.default_rng([self.settings.seed, n]).choice(rows, n)
+
+    def _scores(
+        self, labels: np.ndarray, classes: list[str], predicted: Mapping[str, np.ndarray]
+    ) -> dict[str, dict[str, float]]:
+        draws, seed = self.settings.bootstrap, self.settings.seed
+        scores = {
+            name: balanced_agreement(labels, told, classes, draws=draws, seed=seed)
+            for name, told in predicted.items()
+        }
+        return {name: score.as_dict() for name, score in scores.items() if score}
+
+
+def column(labels: pd.DataFrame, head: str) -> np.ndarray:
+    """One attribute's labels [N]; all ``unknown`` where the split has no such column."""
+    if head not in labels:
+        return np.full(len(labels), UNKNOWN)
+    return labels[head].to_numpy(str)

@@ -1,0 +1,365 @@
+"""Archives of every kind, whole, damaged and malicious."""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+import zipfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from crawl.archives import parquet, tars
+from crawl.archives.reader import ArchiveReader, member_url
+from crawl.errors import CrawlError, SourceError
+from crawl.outcomes import FetchError, Outcome
+from crawl.posts import Post, iterate_posts
+from crawl.run import crawl
+from crawl.sources import discover
+from crawl.sources.base import parse_source
+from tests.crawl.conftest import quick
+from tests.crawl.misbehaving import image_bytes
+
+Files = dict[str, bytes]
+FILES = {f"set/{number:02}.png": image_bytes(number, size=8) for number in range(20)}
+MAX = 1_000_000
+
+
+def write_folder(path: Path, files: Files) -> None:
+    for name, data in files.items():
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
+        (path / name).write_bytes(data)
+
+
+def write_zip(path: Path, files: Files) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+
+
+def write_tar(path: Path, files: Files, *others: tarfile.TarInfo) -> None:
+    compression = path.suffix.removeprefix(".")
+    with tarfile.open(path, "w" if compression == "tar" else f"w:{compression}") as archive:  # type: ignore[call-overload]
+        for name, data in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(data)
+            archive.addfile(entry, io.BytesIO(data))
+        for other in others:
+            archive.addfile(other)
+
+
+WRITERS: dict[str, Callable[[Path, Files], None]] = {
+    "folder": write_folder,
+    "set.zip": write_zip,
+    "set.tar": write_tar,
+    "set.tar.gz": write_tar,
+    "set.tar.bz2": write_tar,
+    "set.tar.xz": write_tar,
+}
+
+
+def write_parquet(path: Path, images: list[Any], rows: int = 8, **columns: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table({"image": images} | columns), path, row_group_size=rows)
+
+
+def structs(files: Files) -> list[dict[str, Any]]:
+    return [{"bytes": data, "path": name} for name, data in files.items()]
+
+
+def archive(path: Path, **keys: Any) -> dict[str, Any]:
+    return {"name": "set", "type": "archive", "path": str(path)} | keys
+
+
+def listed(path: Path, **keys: Any) -> list[Post]:
+    source = parse_source(archive(path, **keys))
+    return source.discover(None)[0]  # type: ignore[arg-type]  # nothing is asked
+
+
+@pytest.fixture(params=WRITERS)
+def packed(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    path = tmp_path / request.param
+    WRITERS[request.param](path, FILES | {"set/readme.txt": b"no image"})
+    return path
+
+
+def test_every_kind_gives_the_same_posts_and_bytes(
+    packed: Path, tmp_path: Path, connect: Any
+) -> None:
+    (tmp_path / "tags.csv").write_text("file,hair\n07.png,light blue\n")
+    session = connect(quick())
+    frame, counts = discover([archive(packed, tags=str(tmp_path / "tags.csv"))], session)
+    assert counts == {"set/listed": 20}
+    assert list(frame["post_id"]) == list(FILES)
+    assert list(frame["tags"]) == [""] * 7 + ["light_blue_hair"] + [""] * 12
+    results = list(crawl(frame, quick(), tmp_path / "state", session))
+    assert [result.data for result in results] == list(FILES.values())
+
+
+@pytest.mark.parametrize("name", ["set.zip", "set.tar", "set.tar.gz"])
+def test_threads_may_read_in_any_order(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    WRITERS[name](path, FILES)
+    reader = ArchiveReader()
+    names = list(FILES)[::-1] * 5
+    with ThreadPoolExecutor(8) as pool:
+        read = pool.map(lambda name: reader.read(member_url(path, name), MAX), names)
+        assert list(read) == [FILES[name] for name in names]
+
+
+def test_compressed_tar_is_decompressed_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "set.tar.gz"
+    write_tar(path, FILES)
+    opened = []
+    original = tars._stream
+
+    def stream(path: Path) -> Any:
+        opened.append(path)
+        return original(path)
+
+    monkeypatch.setattr(tars, "_stream", stream)
+    reader = ArchiveReader()
+    for name in FILES:
+        reader.read(member_url(path, name), MAX)
+    assert len(opened) == 2  # to see what it is, and to read it
+
+
+def test_tar_that_does_not_fit_decompressed_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "set.tar.gz"
+    write_tar(path, FILES)
+    monkeypatch.setattr(tars, "_SPARE", 1 << 60)
+    with pytest.raises(FetchError, match="does not fit into the temporary folder") as error:
+        ArchiveReader().read(member_url(path, "set/00.png"), MAX)
+    assert error.value.outcome is Outcome.GAVE_UP
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_large_and_absent_members(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    WRITERS[name](path, {"large.png": b"\x89PNG" + bytes(50_000)})
+    reader = ArchiveReader()
+    for member, outcome in {"large.png": Outcome.TOO_LARGE, "no.png": Outcome.GONE}.items():
+        with pytest.raises(FetchError) as error:
+            reader.read(member_url(path, member), 10_000)
+        assert error.value.outcome is outcome
+
+
+def test_zip_that_lies_about_a_size_is_not_read_whole(tmp_path: Path) -> None:
+    path = tmp_path / "set.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("bomb.png", bytes(30_000_000))
+    data = path.read_bytes().replace((30_000_000).to_bytes(4, "little"), (9).to_bytes(4, "little"))
+    path.write_bytes(data)
+    with pytest.raises(FetchError) as error:
+        ArchiveReader().read(member_url(path, "bomb.png"), 10_000)
+    assert error.value.outcome is Outcome.GAVE_UP
+
+
+def test_links_and_devices_in_a_tar_are_no_members(tmp_path: Path) -> None:
+    (tmp_path / "secret.png").write_bytes(b"secret")
+    others = []
+    for number, kind in enumerate((tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE)):
+        entry = tarfile.TarInfo(f"link{number}.png")
+        entry.type, entry.linkname = kind, str(tmp_path / "secret.png")
+        others.append(entry)
+    write_tar(tmp_path / "set.tar", {"a.png": image_bytes(1)}, *others)
+    assert [post.post_id for post in listed(tmp_path / "set.tar")] == ["a.png"]
+    with pytest.raises(FetchError, match="has no link0.png"):
+        ArchiveReader().read(member_url(tmp_path / "set.tar", "link0.png"), MAX)
+
+
+@pytest.mark.parametrize("name", ["set.zip", "set.tar"])
+def test_names_that_lead_outside_are_only_names(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "in" / name
+    path.parent.mkdir()
+    WRITERS[name](path, {"../../up.png": b"up", "/etc/root.png": b"root"})
+    before = sorted(tmp_path.rglob("*"))
+    reader = ArchiveReader()
+    assert [reader.read(post.url, MAX) for post in listed(path)] == [b"up", b"root"]
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_folder_is_not_left(tmp_path: Path) -> None:
+    (tmp_path / "secret.png").write_bytes(b"secret")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "link.png").symlink_to(tmp_path / "secret.png")
+    for member in ("link.png", "../secret.png"):
+        with pytest.raises(FetchError) as error:
+            ArchiveReader().read(member_url(folder, member), MAX)
+        assert error.value.outcome is Outcome.FORBIDDEN_ADDRESS
+
+
+@pytest.mark.parametrize("name", ["folder", "set.tar"])
+def test_names_that_are_no_text_are_found_again(name: str, tmp_path: Path) -> None:
+    member = os.fsdecode(b"\xff #1.png")
+    WRITERS[name](tmp_path / name, {member: b"data"})
+    (post,) = listed(tmp_path / name)
+    assert post.post_id == "\\udcff #1.png"
+    assert ArchiveReader().read(post.url, MAX) == b"data"
+
+
+def test_later_of_two_members_with_one_name_counts(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "set.tar", "w") as packed:
+        for data in (b"old", b"newer"):
+            entry = tarfile.TarInfo("a.png")
+            entry.size = len(data)
+            packed.addfile(entry, io.BytesIO(data))
+    (post,) = listed(tmp_path / "set.tar")
+    assert ArchiveReader().read(post.url, MAX) == b"newer"
+
+
+def test_what_an_archive_is_does_not_depend_on_its_name(tmp_path: Path) -> None:
+    inner = tmp_path / "inner.zip"
+    write_zip(inner, {"inner.png": b""})
+    write_tar(tmp_path / "set.tar", {"a.png": b"a", "inner.zip": inner.read_bytes()})
+    (tmp_path / "set.tar").rename(tmp_path / "set.zip")
+    assert [post.post_id for post in listed(tmp_path / "set.zip")] == ["a.png"]
+
+
+@pytest.mark.parametrize("name", [name for name in WRITERS if name != "folder"])
+@pytest.mark.parametrize("part", [0, 0.3, 0.7])
+def test_archive_cut_short_is_an_error_that_names_it(
+    name: str, part: float, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    WRITERS[name](path, {name: os.urandom(2000) for name in FILES})
+    data = path.read_bytes()
+    url = member_url(path, "set/19.png")
+    path.write_bytes(data[: int(len(data) * part)])
+    with pytest.raises(CrawlError, match=rf"{name}.*(is|be) damaged|{name} is neither"):
+        listed(path)
+    with pytest.raises(FetchError) as error:
+        ArchiveReader().read(url, MAX)
+    assert error.value.outcome is Outcome.GAVE_UP
+
+
+def test_tar_with_a_damaged_header_is_not_taken_for_a_shorter_one(tmp_path: Path) -> None:
+    path = tmp_path / "set.tar"
+    write_tar(path, FILES)
+    data = bytearray(path.read_bytes())
+    data[data.index(b"set/10.png")] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(SourceError, match="set.tar: is damaged, get it again: bad checksum"):
+        listed(path)
+
+
+def test_parquet_file_as_on_the_hugging_face_hub(tmp_path: Path, connect: Any) -> None:
+    tags = [["long hair", "smile"], [], None] + [["x"]] * 17
+    write_parquet(tmp_path / "set.parquet", structs(FILES), tags=pa.array(tags))
+    session = connect(quick())
+    declared = archive(tmp_path / "set.parquet", tags_column="tags")
+    frame, counts = discover([declared], session)
+    assert counts == {"set/listed": 20}
+    assert list(frame["post_id"])[:2] == ["image/000000000", "image/000000001"]
+    assert list(frame["tags"])[:4] == ["long_hair smile", "", "", "x"]
+    results = list(crawl(frame, quick(), tmp_path / "state", session))
+    assert [result.data for result in results] == list(FILES.values())
+
+
+def test_folder_of_parquet_files_with_another_column(tmp_path: Path) -> None:
+    half = list(FILES.values())[:10], list(FILES.values())[10:]
+    for number, data in enumerate(half):
+        words = ["blue hair, smile", "a b"] * 5
+        columns = {"face/crop": pa.array(data, pa.large_binary()), "words": words}
+        write_parquet(tmp_path / "data" / f"part #{number}.parquet", [None] * 10, **columns)
+    posts = listed(tmp_path / "data", image="face/crop", tags_column="words")
+    assert [post.tags for post in posts[:2]] == ["blue_hair smile", "a b"]
+    reader = ArchiveReader()
+    assert [reader.read(post.url, MAX) for post in posts] == list(FILES.values())
+    assert [post.post_id for post in posts] == sorted(post.post_id for post in posts)
+
+
+def test_parquet_row_groups_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "set.parquet"
+    write_parquet(path, structs(FILES), rows=4)
+    reads = []
+    original = parquet._Part.images
+
+    def images(self: Any, column: str, group: int) -> Any:
+        reads.append(group)
+        return original(self, column, group)
+
+    monkeypatch.setattr(parquet._Part, "images", images)
+    posts, reader = listed(path), ArchiveReader()
+    for number in range(19):  # as two threads do, one of them ahead
+        for post, data in list(zip(posts, FILES.values(), strict=True))[number : number + 2][::-1]:
+            assert reader.read(post.url, MAX) == data
+    assert reads == [0, 1, 2, 3, 4]
+
+
+def test_parquet_is_read_by_threads(tmp_path: Path) -> None:
+    path = tmp_path / "set.parquet"
+    write_parquet(path, structs(FILES), rows=3)
+    reader, posts = ArchiveReader(), listed(path)
+    with ThreadPoolExecutor(8) as pool:
+        data = pool.map(lambda post: reader.read(post.url, MAX), posts * 3)
+        assert list(data) == list(FILES.values()) * 3
+
+
+def test_parquet_members_that_cannot_be_had(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "set.parquet"
+    write_parquet(path, [None, {"bytes": None, "path": "x"}, {"bytes": bytes(5000), "path": ""}])
+    reader = ArchiveReader()
+    outcomes = []
+    names = [f"image/{number:09}" for number in range(4)] + ["other/000000000", "image/x", "x"]
+    for name in names:
+        with pytest.raises(FetchError) as error:
+            reader.read(member_url(path, name), 4000)
+        outcomes.append(error.value.outcome)
+    gone, large = Outcome.GONE, Outcome.TOO_LARGE
+    assert outcomes == [gone, gone, large, gone, gone, gone, gone]
+    monkeypatch.setattr(parquet, "_MAX_GROUP", 100)
+    with pytest.raises(FetchError, match="smaller row groups"):
+        ArchiveReader().read(member_url(path, "image/000000002"), MAX)
+
+
+def test_mistake_about_columns_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "set.parquet"
+    write_parquet(path, structs(FILES), text=["x"] * 20)
+    with pytest.raises(CrawlError, match=r"no column 'img' \(its columns: image, text\)"):
+        listed(path, image="img")
+    with pytest.raises(CrawlError, match="column 'text' is of type string"):
+        listed(path, image="text")
+    with pytest.raises(CrawlError, match="column 'image' is of type struct"):
+        listed(path, tags_column="image")
+    with pytest.raises(CrawlError, match="give 'tags_column' in its place"):
+        listed(path, tags="tags.csv")
+    write_zip(tmp_path / "set.zip", FILES)
+    with pytest.raises(CrawlError, match="'tags_column' is for Parquet files"):
+        listed(tmp_path / "set.zip", tags_column="tags")
+
+
+def test_folder_of_images_and_parquet_files_must_be_told_apart(tmp_path: Path) -> None:
+    write_folder(tmp_path / "set", FILES)
+    write_parquet(tmp_path / "set" / "set.parquet", structs(FILES))
+    with pytest.raises(CrawlError, match="both images and Parquet files"):
+        listed(tmp_path / "set")
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_archive_without_images_is_an_error(name: str, tmp_path: Path) -> None:
+    WRITERS[name](tmp_path / name, {"readme.txt": b"no image"})
+    with pytest.raises(SourceError, match="holds no image"):
+        listed(tmp_path / name)
+
+
+def test_posts_of_a_tar_are_read_from_its_table(tmp_path: Path, connect: Any) -> None:
+    """What a teammate has: the table, and the archive at the same place."""
+    write_tar(tmp_path / "set.tar.xz", FILES)
+    frame, _ = discover([archive(tmp_path / "set.tar.xz", limit=3)], connect(quick()))
+    reader = ArchiveReader()
+    read = [reader.read(post.url, MAX) for post in iterate_posts(frame)]
+    assert read == list(FILES.values())[:3]

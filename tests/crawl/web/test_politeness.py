@@ -1,0 +1,193 @@
+"""Rates, delays and addresses: what a host's owner would notice."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import Any
+
+import hypothesis
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crawl.errors import CrawlError
+from crawl.outcomes import FetchError, Outcome
+from crawl.settings import CrawlSettings
+from crawl.web.addresses import AddressGuard
+from crawl.web.retry import parse_retry_after
+from crawl.web.session import Credentials, Session
+from crawl.web.urls import web_host
+from tests.crawl.conftest import quick
+from tests.crawl.misbehaving import Server, Site, body, first, slow, status
+
+
+def http_date(when: datetime) -> str:
+    return format_datetime(when.replace(tzinfo=UTC), usegmt=True)
+
+
+def get_many(session: Session, paths: list[str]) -> None:
+    async def work() -> None:
+        await asyncio.gather(*(session.get_page(f"http://site.demo{path}") for path in paths))
+
+    session.run(work())
+
+
+def addresses(host: str, *private: str, contact: str = "me@example.org") -> list[str]:
+    return asyncio.run(AddressGuard(private, contact).addresses(host, host))
+
+
+def resolve_to(monkeypatch: pytest.MonkeyPatch, addresses: list[str]) -> None:
+    async def resolve(host: str) -> list[str]:
+        return addresses
+
+    monkeypatch.setattr("crawl.web.addresses._resolve", resolve)
+
+
+def spacings(site: Site) -> list[float]:
+    times = sorted(seen.at for seen in site.seen)
+    return [later - sooner for sooner, later in zip(times, times[1:], strict=False)]
+
+
+def test_rate_holds_across_threads(site: Site, connect: Any) -> None:
+    paths = [f"/{n}" for n in range(10)]
+    site.faults |= dict.fromkeys(paths, body(b"x"))
+    get_many(connect(quick(rate=20)), paths)
+    gaps = spacings(site)
+    # A request can be late at the server, and then the next one seems early; never by much.
+    assert min(gaps) > 0.03
+    assert sum(gaps) == pytest.approx(10 / 20, rel=0.2)
+
+
+def test_crawl_delay_slows_a_host_down(site: Site, connect: Any) -> None:
+    paths = ["/a", "/b", "/c"]
+    site.faults |= dict.fromkeys(paths, body(b"x"))
+    site.faults["/robots.txt"] = body(b"User-agent: *\nCrawl-delay: 0.3\n")
+    get_many(connect(quick()), paths)
+    assert min(spacings(site)[1:]) >= 0.28
+
+
+def test_concurrency_holds_across_threads(site: Site, connect: Any) -> None:
+    paths = [f"/{n}" for n in range(8)]
+    site.faults |= dict.fromkeys(paths, slow(b"x", 0.05))
+    get_many(connect(quick(concurrency=2)), paths)
+    assert site.widest == 2
+
+
+def test_retry_after_holds_the_whole_host_back(site: Site, connect: Any) -> None:
+    site.faults["/busy"] = first(1, status(429, Retry_After="1"), body(b"x"))
+    site.faults["/other"] = body(b"x")
+    session = connect(quick())
+
+    async def work() -> None:
+        busy = asyncio.ensure_future(session.get_page("http://site.demo/busy"))
+        while not site.requests("/busy"):
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.2)  # until the answer has arrived
+        await session.get_page("http://site.demo/other")
+        await busy
+
+    session.run(work())
+    refused, again = (seen.at for seen in site.requests("/busy"))
+    other = site.requests("/other")[0].at
+    assert min(again, other) - refused >= 1.0
+
+
+def test_private_host_is_refused_unless_listed() -> None:
+    with pytest.raises(FetchError) as refused:
+        addresses("localhost")
+    assert refused.value.outcome is Outcome.FORBIDDEN_ADDRESS
+    assert "web.allow_private_hosts" in refused.value.reason
+    assert addresses("localhost", "localhost", contact="")[0] == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["127.0.0.1", "10.1.2.3", "192.168.0.1", "169.254.169.254", "0.0.0.0", "224.0.0.1", "::1"]
+    + ["::ffff:127.0.0.1", "fe80::1", "fd00::1", "100.64.0.1", "2130706433", "0x7f.1"]
+    + ["64:ff9b::a9fe:a9fe", "2002:7f00:1::", "2001:0:4136:e378:8000:63bf:3fff:fdd2"],  # tunnels
+)
+def test_private_addresses_in_all_their_spellings_are_refused(address: str) -> None:
+    with pytest.raises(FetchError):
+        addresses(address)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "2130706433"])
+def test_url_with_a_private_address_for_a_host_is_refused(host: str, server: Server) -> None:
+    with Session(quick()) as session, pytest.raises(FetchError) as refused:
+        session.page(f"http://{host}:{server.address[1]}/")
+    assert refused.value.outcome is Outcome.FORBIDDEN_ADDRESS
+
+
+def test_public_host_needs_a_contact() -> None:
+    with pytest.raises(CrawlError, match="web.contact is empty"):
+        addresses("1.1.1.1", contact="")
+    assert addresses("1.1.1.1") == ["1.1.1.1"]
+
+
+def test_senseless_settings_are_refused() -> None:
+    with pytest.raises(CrawlError, match="concurrency is 0"):
+        CrawlSettings(concurrency=0)
+
+
+def test_second_address_is_tried_when_the_first_does_not_answer(
+    site: Site, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolve_to(monkeypatch, ["127.0.0.2", "127.0.0.1"])
+    site.faults["/a"] = body(b"x")
+    with Session(quick(), {"site.demo": ("site.demo", server.address[1])}) as session:
+        assert session.page("http://site.demo/a").body == b"x"
+
+
+def test_one_private_address_among_public_ones_is_enough_to_refuse(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    resolve_to(monkeypatch, ["1.1.1.1", "10.0.0.1"])
+    with pytest.raises(FetchError, match="10.0.0.1, which is not public"):
+        addresses("tricky.example")
+
+
+def test_secret_header_goes_to_the_asked_host_only(site: Site, connect: Any) -> None:
+    secret = Credentials(headers={"Authorization": "Basic c2VjcmV0"})
+    site.faults["/posts"] = status(302, Location="http://other.demo/there")
+    site.faults["/there"] = body(b"x")
+    session = connect(quick(allow_private_hosts=("site.demo", "other.demo")))
+    assert session.page("http://site.demo/posts", secret).url == "http://other.demo/there"
+    asked, redirected = (seen for seen in site.seen if seen.path != "/robots.txt")
+    assert asked.headers["Authorization"] == "Basic c2VjcmV0"
+    assert "Authorization" not in redirected.headers
+
+
+def test_secret_parameter_is_shown_nowhere_and_redirected_nowhere(site: Site, connect: Any) -> None:
+    secret = Credentials(query={"api_key": "s3cret"})
+    site.faults["/posts?tags=a&api_key=s3cret"] = status(302, Location="/there?api_key=s3cret")
+    session = connect(quick())
+    with pytest.raises(FetchError) as refused:
+        session.page("http://site.demo/posts?tags=a", secret)
+    assert "s3cret" not in f"{refused.value} {secret!r}"
+    assert not site.requests("/there?api_key=s3cret")
+    site.faults["/page?api_key=s3cret"] = body(b"x")
+    assert session.page("http://site.demo/page", secret).url == "http://site.demo/page"
+
+
+@given(st.one_of(st.text(), st.integers(-10, 10**30).map(str), st.datetimes().map(http_date)))
+@hypothesis.settings(deadline=None, derandomize=True)
+def test_any_retry_after_is_seconds_or_nothing(value: str) -> None:
+    seconds = parse_retry_after(value)
+    assert seconds is None or 0 <= seconds < float("inf")
+
+
+@given(st.integers(0, 10**6))
+@hypothesis.settings(deadline=None, derandomize=True)
+def test_both_forms_of_retry_after_mean_the_same(seconds: int) -> None:
+    assert parse_retry_after(f" {seconds} ") == seconds
+    later = http_date(datetime.now(UTC) + timedelta(seconds=seconds))
+    assert parse_retry_after(later) == pytest.approx(seconds, abs=2)
+
+
+@given(st.text() | st.from_regex(r"https?://[^ ]*"))
+@hypothesis.settings(deadline=None, derandomize=True)
+def test_any_text_has_a_web_host_or_none(url: str) -> None:
+    host = web_host(url)
+    assert host == "" or (host in url.lower() and "/" not in host and "@" not in host)

@@ -1,0 +1,315 @@
+"""The training loop: it learns, logs, samples, guards and repeats itself."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from models.checkpoint import untrained_translator
+from models.errors import ModelError
+from models.losses import functions as losses
+from models.losses.adversarial import FORMS
+from models.networks.translator import TrainingNetworks
+from models.recognizer.network import Recognizer
+from models.training.callback import Silent
+from models.training.engine import train
+from models.training.settings import training_key
+from models.variants import LOSSES, Variant, variant_from_dict
+from tests.models.helpers import domain, settings, variant
+
+PHOTOS, ANIME = domain("photos"), domain("anime")
+HELD_OUT = (domain("photo val", 3), domain("anime val", 3))
+
+
+class Recorder(Silent):
+    def __init__(self) -> None:
+        self.logs: list[tuple[int, dict[str, float]]] = []
+        self.sheets: list[tuple[int, torch.Tensor]] = []
+
+    def on_log(self, images, metrics):
+        self.logs.append((images, metrics))
+
+    def on_samples(self, images, sheet):
+        self.sheets.append((images, sheet))
+
+
+def weights(result) -> dict[str, torch.Tensor]:
+    return result.translator.network.state_dict()
+
+
+@pytest.fixture
+def made(monkeypatch) -> list[TrainingNetworks]:
+    """The networks that a run makes, to look into afterwards."""
+    networks: list[TrainingNetworks] = []
+    init = TrainingNetworks.__init__
+    monkeypatch.setattr(
+        TrainingNetworks, "__init__", lambda self, *a: (init(self, *a), networks.append(self))[0]
+    )
+    return networks
+
+
+def assert_only_generators_moved(networks: TrainingNetworks, spec: Variant) -> None:
+    torch.manual_seed(settings().seed)
+    start = TrainingNetworks(spec, 32).state_dict()
+    for name, value in networks.state_dict().items():
+        assert torch.equal(value, start[name]) == name.startswith("discriminators"), name
+
+
+@pytest.mark.parametrize("architecture", ["cyclegan", "xgan"])
+def test_overfits_eight_images(architecture):
+    """Forty steps on 8 + 8 images: the pixel losses fall by a third and more."""
+    photos, anime = PHOTOS.take(range(8)), ANIME.take(range(8))
+    spec = variant(architecture, channels=8, return_noise=0.0, shift=0.0)
+    plan = settings(budget_images=320, batch_size=8, lr=2e-3, log_every=32)
+    history = train(spec, plan, photos, anime, HELD_OUT).history
+    pixel = ["cycle", "identity"] if architecture == "cyclegan" else ["cycle", "reconstruction"]
+    first, last = history[pixel].sum(axis=1).iloc[[0, -1]]
+    assert last < 0.7 * first
+
+
+def test_logs_and_samples_come_on_a_schedule_counted_in_images():
+    heard = Recorder()
+    plan = settings(budget_images=40, log_every=16, sample_every=20)
+    result = train(variant("cyclegan"), plan, PHOTOS, ANIME, HELD_OUT, callback=heard)
+    assert [images for images, _ in heard.logs] == [16, 32, 40] == list(result.history["images"])
+    assert [images for images, _ in heard.sheets] == [20, 40]
+    terms = ["adversarial", "cycle", "identity", "discriminator_photos", "discriminator_anime"]
+    assert list(result.history) == ["images", "lr", *terms]
+    assert heard.logs[0][1].keys() == {*terms, "images_per_second"}
+    for row, (_, metrics) in zip(result.history.to_dict("records"), heard.logs, strict=True):
+        assert all(row[name] == metrics[name] for name in terms)
+    assert result.images_seen == 40
+    assert result.resumed_from == 0
+
+
+def test_sheet_shows_inputs_translations_and_reconstructions():
+    heard = Recorder()
+    plan = settings(budget_images=4)
+    translator = train(
+        variant("cyclegan"), plan, PHOTOS, ANIME, HELD_OUT, callback=heard
+    ).translator
+    sheet = heard.sheets[0][1]
+    assert sheet.dtype == torch.uint8
+    assert sheet.shape == (3, 6 * 34 + 2, 2 * 34 + 2)  # six rows of two 32 px images, 2 px frame
+    tiles = sheet[:, 2:, 2:].unfold(1, 32, 34).unfold(2, 32, 34).permute(1, 2, 0, 3, 4)
+    photos, anime = (held.images[:2] for held in HELD_OUT)
+    assert torch.equal(tiles[0], photos)
+    assert torch.equal(tiles[1], translator.translate(photos, "photos2anime"))
+    assert torch.equal(tiles[2], translator.reconstruct(photos, "photos"))
+    assert torch.equal(tiles[3], anime)
+    assert torch.equal(tiles[4], translator.translate(anime, "anime2photos"))
+
+
+def test_same_seed_same_weights_other_seed_others():
+    spec, plan = variant("xgan"), settings(budget_images=16)
+    first, again = (weights(train(spec, plan, PHOTOS, ANIME, HELD_OUT)) for _ in range(2))
+    other = weights(train(spec, replace(plan, seed=1), PHOTOS, ANIME, HELD_OUT))
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not all(torch.equal(first[name], other[name]) for name in first)
+
+
+def test_training_starts_from_the_untrained_translator():
+    plan = settings(budget_images=4, lr=1e-12, seed=5)
+    trained = weights(train(variant("xgan"), plan, PHOTOS, ANIME, HELD_OUT))
+    control = untrained_translator(variant("xgan"), 32, seed=5).network.state_dict()
+    for name in control:
+        torch.testing.assert_close(trained[name], control[name], atol=1e-6, rtol=0)
+
+
+def test_generator_step_leaves_discriminators_alone(made, monkeypatch):
+    """With the discriminators' own loss switched off, their weights stay as they began."""
+    flat = FORMS["lsgan"]._replace(discriminator=lambda real, fake: 0 * real.mean())
+    monkeypatch.setitem(FORMS, "lsgan", flat)
+    train(variant("cyclegan"), settings(budget_images=16), PHOTOS, ANIME, HELD_OUT)
+    assert_only_generators_moved(made[0], variant("cyclegan"))
+
+
+def test_discriminator_rate_scales_the_step_of_discriminators_alone(made):
+    """At rate 0 they stay as they began, while the generators learn at the run's rate."""
+    spec = variant("cyclegan", discriminator_rate=0.0)
+    train(spec, settings(budget_images=16), PHOTOS, ANIME, HELD_OUT)
+    assert_only_generators_moved(made[0], spec)
+
+
+def test_variant_without_discriminators_trains():
+    spec = variant("xgan", losses={"reconstruction": 1})
+    result = train(spec, settings(budget_images=8), PHOTOS, ANIME, HELD_OUT)
+    assert list(result.history) == ["images", "lr", "reconstruction"]
+
+
+def test_bf16_trains_too():
+    plan = settings(budget_images=16, precision="bf16")
+    result = train(variant("cyclegan"), plan, PHOTOS, ANIME, HELD_OUT)
+    assert all(value.dtype == torch.float32 for value in weights(result).values())
+    assert result.history.notna().all().all()
+
+
+def test_nan_stops_the_run_names_the_loss_and_keeps_the_last_good_state(tmp_path, monkeypatch):
+    spec, plan = variant("cyclegan"), settings(budget_images=64, state_every=8, log_every=24)
+    calls, real_identity = [], losses.identity
+
+    def breaks(same, real):
+        calls.append(1)
+        return real_identity(same, real) * (float("nan") if len(calls) > 10 else 1)
+
+    monkeypatch.setattr(losses, "identity", breaks)
+    with pytest.raises(ModelError, match="loss 'identity' became nan by image 24"):
+        train(spec, plan, PHOTOS, ANIME, HELD_OUT, tmp_path)
+    monkeypatch.setattr(losses, "identity", real_identity)
+    result = train(spec, plan, PHOTOS, ANIME, HELD_OUT, tmp_path)
+    assert result.resumed_from == 16
+    assert all(value.isfinite().all() for value in weights(result).values())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"batch_size": 17}, "photos has 16 images, a batch needs 17"),
+        ({"image_size": 48}, "photos are 32 px, `image_size` is 48"),
+        ({"budget_images": 0}, "`budget_images` must be above 0"),
+        ({"decay_from": 1.5}, "`decay_from` must lie in 0…1"),
+        ({"precision": "fp8"}, "unknown precision 'fp8'"),
+        ({"device": "abacus"}, "device 'abacus' is not available"),
+    ],
+)
+def test_unusable_settings_are_refused(changes, message):
+    with pytest.raises(ModelError, match=message):
+        train(variant("cyclegan"), settings(**changes), PHOTOS, ANIME, HELD_OUT)
+
+
+def test_key_changes_with_what_decides_the_weights_and_nothing_else():
+    def key(spec=None, photos=PHOTOS, **changes):
+        return training_key(spec or variant("cyclegan"), settings(**changes), photos, ANIME)
+
+    assert key() == key(state_every=1, sample_every=5, threads=2, sample_count=1, device="cpu")
+    others = [
+        key(seed=1),
+        key(lr=1e-3),
+        key(log_every=13),
+        key(budget_images=65),
+        key(spec=variant("cyclegan", return_noise=0.03)),
+        key(photos=PHOTOS.take(range(15))),
+    ]
+    assert len({key(), *others}) == 7
+
+
+def test_generators_move_once_in_so_many_discriminator_steps(made):
+    spec = variant("cyclegan", discriminator_steps=5, losses={"adversarial": 1})
+    train(spec, settings(budget_images=16), PHOTOS, ANIME, HELD_OUT)  # four steps
+    torch.manual_seed(settings().seed)
+    start = TrainingNetworks(spec, 32).state_dict()
+    moved = {
+        name.split(".")[0] for name, x in made[0].state_dict().items() if x.ne(start[name]).any()
+    }
+    assert moved == {"discriminators"}
+    train(spec, settings(budget_images=20), PHOTOS, ANIME, HELD_OUT)
+    assert any(
+        x.ne(start[name]).any()
+        for name, x in made[2].translator.state_dict(prefix="translator.").items()
+    )
+
+
+def test_wasserstein_critic_learns_to_tell_the_domains_apart():
+    """Its estimate of the distance grows, and the penalty keeps its slope from growing along."""
+    spec = variant(
+        "cyclegan", adversarial_form="wasserstein", penalty="gradient_penalty",
+        discriminator_norm="none", discriminator_steps=5, losses={"adversarial": 1},
+    )  # fmt: skip
+    plan = settings(budget_images=1600, batch_size=8, lr=1e-3, log_every=160)
+    history = train(spec, plan, PHOTOS, ANIME, HELD_OUT).history
+    distance = -history[["discriminator_photos", "discriminator_anime"]].sum(axis=1)
+    assert distance.iloc[-1] > distance.iloc[0] + 0.1
+    assert (history[["penalty_photos", "penalty_anime"]].iloc[-1] < 0.5).all()
+
+
+def test_clipped_weights_stay_within_their_limit(made):
+    spec = variant("cyclegan", adversarial_form="wasserstein", weight_clip=0.01)
+    train(spec, settings(budget_images=16), PHOTOS, ANIME, HELD_OUT)
+    assert all(w.abs().max() <= 0.01 for w in made[0].discriminators.parameters())
+
+
+EVERYTHING = {
+    "adversarial_form": "hinge",
+    "penalty": "r1",
+    "discriminator_norm": "spectral",
+    "discriminator_steps": 2,
+    "diff_augment": ["colour", "translation", "cutout"],
+    "domain_form": "least_squares",
+    "attention": "cam",
+    "norm": "adalin",
+    "antialias": True,
+    "losses": dict.fromkeys(LOSSES, 1.0),
+    "final_losses": {"identity": 0.0},
+    "labels": {"hair": ["black", "blonde"]},
+}
+
+
+def recognizer() -> Recognizer:
+    torch.manual_seed(3)
+    return Recognizer({"smile": ["no", "yes"]}, 4, 32)
+
+
+def test_a_run_with_every_switch_resumes_to_the_same_weights(tmp_path):
+    spec, judge = variant("xgan", **EVERYTHING), recognizer()
+    data = (PHOTOS, ANIME, HELD_OUT)
+    whole = train(spec, settings(budget_images=32), *data, recognizer=judge)
+
+    class Stop(Silent):
+        def on_log(self, images, metrics):
+            if images >= 12:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(spec, settings(budget_images=32), *data, tmp_path, Stop(), judge)
+    again = train(spec, settings(budget_images=32), *data, tmp_path, recognizer=judge)
+    assert again.resumed_from == 8
+    expected = weights(whole)
+    assert all(torch.equal(value, expected[name]) for name, value in weights(again).items())
+    assert again.history.equals(whole.history)
+
+
+def test_losses_that_ask_a_recognizer_need_one_and_leave_it_as_it_is():
+    spec, judge = variant("xgan", losses={"perceptual": 1, "teacher": 1}), recognizer()
+    with pytest.raises(ModelError, match="dvc repro recognizer"):
+        train(spec, settings(), PHOTOS, ANIME, HELD_OUT)
+    before = judge.fingerprint()
+    train(spec, settings(budget_images=8), PHOTOS, ANIME, HELD_OUT, recognizer=judge)
+    assert judge.fingerprint() == before
+    other = training_key(spec, settings(), PHOTOS, ANIME, Recognizer({"smile": ["a", "b"]}, 4, 32))
+    assert other != training_key(spec, settings(), PHOTOS, ANIME, judge)
+
+
+FULL = Path(__file__).resolve().parents[3] / "profiles/full.yaml"
+ROWS = yaml.safe_load(FULL.read_text(encoding="utf-8"))["variants"]
+
+
+@pytest.mark.parametrize("name", [name for name in ROWS if name != "gatys"])
+def test_every_row_of_the_full_profile_overfits_eight_images(name):
+    """What no discriminator pulls at falls by a quarter and more within forty steps."""
+    small = {"channels": 8, "blocks": 2, "discriminator_channels": 4, "discriminator_layers": 2}
+    spec = variant_from_dict({**ROWS[name], **small}, name)
+    photos, anime = PHOTOS.take(range(8)), ANIME.take(range(8))
+    steps = 40 * spec.discriminator_steps
+    plan = settings(budget_images=8 * steps, batch_size=8, lr=2e-3, log_every=8 * steps // 10)
+    history = train(spec, plan, photos, anime, HELD_OUT, recognizer=recognizer()).history
+    assert history.notna().all().all()
+    own = [term for term in spec.losses if term not in ("adversarial", "domain_adversarial")]
+    objective = sum(spec.weight(term) * history[term] for term in own)
+    assert objective.iloc[-1] < 0.75 * objective.iloc[0]
+
+
+def test_a_run_without_a_gpu_says_once_what_it_will_cost(capfd):
+    arguments = (variant("cyclegan"), settings(budget_images=40, device="cpu"), PHOTOS, ANIME)
+    train(*arguments, HELD_OUT, callback=Recorder())
+    told = [line for line in capfd.readouterr().err.splitlines() if "no GPU" in line]
+    assert len(told) == 1
+    assert re.fullmatch(
+        r"cyclegan: no GPU, 1 CPU threads: about [\d.e-]+ minutes for this run", told[0]
+    )
+    train(*arguments, HELD_OUT)  # nobody hears of a trial that measures a budget
+    assert "no GPU" not in capfd.readouterr().err

@@ -1,0 +1,191 @@
+"""The ranking rule, the checks, error lines and the page."""
+
+import copy
+import json
+import math
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.compare import __main__ as compare
+from pipeline.compare import report
+from pipeline.core import stage
+from pipeline.core.errors import StageError
+from pipeline.figures import charts
+from pipeline.figures import plots as pictures
+
+
+def estimate(value: float, half: float = 0.05) -> dict:
+    return {"value": value, "low": value - half, "high": value + half, "n_real": 90, "n_fake": 80}
+
+
+def direction_block(kid: float, half: float, hair: float) -> dict:
+    controls = {"untrained": estimate(9.0), "copy": estimate(4.0), "floor": estimate(0.0, 0.01)}
+    judged = {"translated": estimate(hair), "copy": estimate(0.9), "shuffled": estimate(0.25)}
+    return {"kid": estimate(kid, half), **controls, "agreement": {"hair": judged}, "cycle_l1": 0.1}
+
+
+def metrics(kid: float, *, half: float = 0.05, parameters: int = 100, hair: float = 0.8) -> dict:
+    block = direction_block(kid, half, hair)
+    split = {"photos2anime": block, "anime2photos": copy.deepcopy(block)}
+    return {"parameters": parameters, "val": split, "test": copy.deepcopy(split)}
+
+
+def order(**variants: dict) -> list[str]:
+    return list(compare.leaderboard(variants, "photos2anime")["variant"])
+
+
+def test_lowest_validation_kid_leads():
+    assert order(a=metrics(2.0), b=metrics(1.0), c=metrics(3.0)) == ["b", "a", "c"]
+
+
+def test_a_tie_within_the_interval_goes_to_the_simpler_model():
+    small = metrics(1.04, parameters=10)
+    assert order(big=metrics(1.0, parameters=99), small=small) == ["small", "big"]
+    assert order(big=metrics(1.0, half=0.01, parameters=99), small=small) == ["big", "small"]
+
+
+def test_test_numbers_take_no_part_in_the_ranking():
+    worse_on_val = metrics(2.0)
+    worse_on_val["test"]["photos2anime"]["kid"] = estimate(0.0)
+    assert order(a=metrics(1.0), b=worse_on_val) == ["a", "b"]
+
+
+def test_the_direction_ranked_is_the_one_asked_for():
+    good_back = metrics(2.0)
+    good_back["val"]["anime2photos"]["kid"] = estimate(0.5)
+    variants = {"a": metrics(1.0), "b": good_back}
+    assert list(compare.leaderboard(variants, "anime2photos")["variant"]) == ["b", "a"]
+
+
+def test_nan_comes_last_and_passes_no_kid_check():
+    variants = {"broken": metrics(math.nan, parameters=1), "ok": metrics(1.0)}
+    board = compare.leaderboard(variants, "photos2anime")
+    assert list(board["variant"]) == ["ok", "broken"]
+    assert compare.checks(board.iloc[1])["beats_untrained"] == 0
+
+
+def test_only_nan_is_an_error():
+    with pytest.raises(StageError, match=r"no variant has a finite KID: lower train\.lr"):
+        order(broken=metrics(math.nan))
+
+
+def test_checks_want_the_whole_interval_on_the_good_side():
+    def result(**kwargs) -> dict:
+        return compare.checks(compare.leaderboard({"a": metrics(**kwargs)}, "photos2anime").iloc[0])
+
+    good = {"beats_untrained": 1, "beats_copy": 1, "keeps_hair_better_than_shuffled": 1}
+    assert result(kid=1.0) == good
+    assert result(kid=3.98) == good | {"beats_copy": 0}
+    assert result(kid=1.0, hair=0.29) == good | {"keeps_hair_better_than_shuffled": 0}
+
+
+def test_a_check_that_was_not_measured_is_left_out():
+    unlabelled = metrics(1.0)
+    unlabelled["val"]["photos2anime"]["agreement"] = {}
+    board = compare.leaderboard({"a": metrics(0.5), "b": unlabelled}, "photos2anime")
+    assert set(compare.checks(board.iloc[1])) == {"beats_untrained", "beats_copy"}
+
+
+def test_a_missing_or_unfinished_file_names_the_command(tmp_path: Path):
+    with pytest.raises(StageError, match=r"missing or broken: dvc repro evaluate@cyclegan"):
+        compare.read_metrics(["cyclegan"], tmp_path)
+    (tmp_path / "cyclegan.json").write_text('{"val": ')
+    with pytest.raises(StageError, match=r"missing or broken: dvc repro evaluate@cyclegan"):
+        compare.read_metrics(["cyclegan"], tmp_path)
+    with pytest.raises(StageError, match=r"lacks 'val': dvc repro -f evaluate@cyclegan"):
+        compare.leaderboard({"cyclegan": {"parameters": 1}}, "photos2anime")
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> str:
+    variants = {"cyclegan": metrics(1.0), "x<gan": metrics(2.0, hair=0.2)}
+    curve = pd.DataFrame({"images": [0, 100, 200], "cycle": [0.5, 0.3, np.nan]})
+    (tmp_path / "plots/train").mkdir(parents=True)
+    curve.to_csv(tmp_path / "plots/train/cyclegan.csv", index=False)
+    (tmp_path / "plots/held_out").mkdir()
+    curve = pd.DataFrame({"images": [100, 200], "kid_photos2anime": [0.9, 0.7]})
+    curve.to_csv(tmp_path / "plots/held_out/cyclegan.csv", index=False)
+    (tmp_path / "metrics").mkdir()
+    (tmp_path / "metrics/dedupe.json").write_text(json.dumps({"removed": {"exact": 1234}}))
+    (tmp_path / "datasets/photos").mkdir(parents=True)
+    (tmp_path / "datasets/photos/README.md").touch()
+    picture = np.zeros((64, 64, 3), np.uint8)
+    for name in ("sheets/evaluate/cyclegan/photos2anime.png", "sheets/dedupe/pairs.png"):
+        pictures.save(tmp_path / name, picture)
+    board = compare.leaderboard(variants, "photos2anime")
+    result = {
+        "checks": {row["variant"]: compare.checks(row) for _, row in board.iterrows()},
+        "winner": {"cyclegan": variants["cyclegan"]["test"]},
+    }
+    return report.page(board, result, "photos2anime", tmp_path)
+
+
+def test_page_needs_nothing_from_outside(page: str):
+    addresses = re.findall(r"""(?:src|href|url\()\s*=?\s*["']?([^"'\s)>]+)""", page)
+    addresses.remove("datasets/photos/README.md")  # a link to what lies beside the page
+    assert len(addresses) == 2 and all(a.startswith("data:image/") for a in addresses)
+    assert "http://" not in page and "https://" not in page and "<script" not in page
+
+
+def test_page_shows_every_variant_curve_and_stage(page: str):
+    table = page[page.index("<tbody>") : page.index("</tbody>")]
+    assert "<td>cyclegan</td>" in table and "<td>x&lt;gan</td>" in table
+    assert "x<gan" not in page  # names are escaped everywhere
+    assert page.count("<polyline") == 2  # a loss and a held-out metric
+    assert "kid_photos2anime, from 0.7 to 0.9" in page
+    assert "removed › exact" in page and "1,234" in page
+    assert "✗ not shown: keeps hair colour" in page
+
+
+def test_page_text_has_an_alternative_for_every_picture(page: str):
+    assert all('alt="' in tag for tag in re.findall(r"<img[^>]*>", page))
+    assert all("aria-label=" in tag for tag in re.findall(r"<svg[^>]*>", page))
+
+
+def test_chart_marks_what_is_off_it_and_leaves_out_nan():
+    rows = [("good", 1.0, 0.9, 1.1, False), ("far", 300.0, 290.0, 310.0, True)]
+    drawn = charts.intervals("KID", [*rows, ("broken", math.nan, 0.0, 0.0, False)], limit=2.0)
+    assert "300, off the chart" in drawn and ">1<" in drawn
+    assert "broken" not in drawn
+    places = [float(x) for x in re.findall(r'cx="([\d.]+)"', drawn)]
+    assert places[0] < places[1] < 640  # the far one sits at the edge
+
+
+def test_stage_writes_page_table_and_result(tmp_path, monkeypatch, fake_run, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text(json.dumps({"compare": {}, "variants": {"a": {}, "b": {}}}))
+    stage.METRICS.mkdir(parents=True)
+    for name, kid in (("a", 2.0), ("b", 1.0)):
+        (stage.METRICS / f"{name}.json").write_text(json.dumps(metrics(kid)))
+    sizes = {"train": 8, "val": 1, "test": 1}
+    (stage.METRICS / "split.json").write_text(json.dumps({"anime": sizes, "photos": sizes}))
+    (stage.METRICS / "dedupe.json").write_text(json.dumps({"dropped": 3}))
+    compare.main()
+    overview = json.loads(compare.SUMMARY.read_text())
+    assert overview["anime"] == 10 and overview["duplicates_dropped"] == 3
+    assert overview["b"]["kid"] == 1.0
+    result = json.loads(compare.RESULT.read_text())
+    assert list(result["winner"]) == ["b"] and set(result["checks"]) == {"a", "b"}
+    assert list(pd.read_csv(compare.LEADERBOARD)["variant"]) == ["b", "a"]
+    assert "<h1>" in compare.PAGE.read_text()
+    assert fake_run.tags == {"winner": "b"}
+    printed = capsys.readouterr().out
+    compare.main(show=True)
+    assert capsys.readouterr().out == printed
+
+
+def test_show_before_the_first_run_names_the_command(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StageError, match="leaderboard.csv is missing: dvc repro compare"):
+        compare.main(show=True)
+
+
+def test_summary_is_short_and_names_the_winner():
+    variants = {"a": metrics(2.0), "b": metrics(1.0)}
+    text = compare.summary(compare.leaderboard(variants, "photos2anime"))
+    assert "Winner: b" in text and "reports/index.html" in text
+    assert len(text.splitlines()) == 6 and max(map(len, text.splitlines())) < 100

@@ -1,0 +1,218 @@
+"""Where work runs and on how many workers changes no byte; what dask lacks is told in one line."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.core import params, tables
+from pipeline.core import workers as parallel
+from pipeline.core.errors import StageError
+from pipeline.core.params import Align, Compute, Exclude, Faces
+from pipeline.demo.anime.page import draw_page, page_size
+from pipeline.demo.attributes import sample_faces
+from pipeline.duplicates import hashes
+from pipeline.faces import __main__ as faces
+from pipeline.faces import detect
+from pipeline.faces.annotations import boxes_of
+
+ROOT = Path(__file__).resolve().parents[3]
+PICTURES = 6
+SETTINGS = Faces(
+    detect_size=160, min_likelihood=0.2, min_eye_distance=8, min_sharpness=0, max_tilt=40
+)
+ALIGN = Align(size=32, eye_distance=0.26, eye_line=0.5, max_border=0.5)
+WAYS = {  # 16 processes would take half a minute to start; the threads all work at once, too
+    "2 processes": (2, Compute()),
+    "16 threads": (16, Compute(backend="threading")),
+    "dask": (1, Compute(backend="dask")),
+}
+
+
+@pytest.fixture(scope="module")
+def scheduler() -> Iterator[str]:
+    """The address of a dask cluster of two processes, as one on other machines has."""
+    distributed = pytest.importorskip("distributed")
+    path = f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", path)
+        with distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=":0"
+        ) as cluster:
+            yield cluster.scheduler_address
+
+
+@pytest.fixture(scope="module")
+def raw() -> pd.DataFrame:
+    rows = []
+    for seed in range(PICTURES):
+        rgb, _ = draw_page(sample_faces(1, seed, "anime"), *page_size(1, 40), seed)
+        data = tables.encode_png(rgb)
+        name = hashlib.sha256(data).hexdigest()
+        rows.append(
+            {"id": name, "image": {"bytes": data, "path": None}, "md5": ""}
+            | dict.fromkeys(faces.PROVENANCE, str(seed))
+        )
+    return pd.DataFrame(rows)
+
+
+@pytest.fixture(scope="module")
+def by_one(raw: pd.DataFrame) -> faces.FacesResult:
+    return find(raw, 1)
+
+
+def find(raw: pd.DataFrame, workers: int) -> faces.FacesResult:
+    batches = (raw.iloc[[row]] for row in range(len(raw)))
+    return faces.find_faces(batches, SETTINGS, ALIGN, Exclude(), workers)
+
+
+def placed(way: str, request: pytest.FixtureRequest) -> tuple[int, Compute]:
+    workers, compute = WAYS[way]
+    if compute.backend != "dask":
+        return workers, compute
+    address = request.getfixturevalue("scheduler")
+    return workers, compute.model_copy(update={"dask_scheduler": address})
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_faces_table_is_the_same_to_the_byte(raw, by_one, tmp_path, request, way) -> None:
+    workers, compute = placed(way, request)
+    with parallel.on(compute):
+        again = find(raw, workers)
+    assert len(by_one.frame) >= PICTURES - 1
+    for name, result in (("one", by_one), ("again", again)):
+        tables.write_frame(tmp_path / name, "faces", result.frame)
+    first, second = (
+        [(path.name, path.read_bytes()) for path in sorted((tmp_path / name).iterdir())]
+        for name in ("one", "again")
+    )
+    assert first == second and first
+    assert again.counts == by_one.counts
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_hashes_are_the_same_to_the_bit(request, way) -> None:
+    rng = np.random.default_rng(0)
+    images = [
+        {"bytes": tables.encode_png(rng.integers(0, 255, (16, 16, 3), np.uint8)), "path": None}
+        for _ in range(300)  # more than one chunk
+    ]
+    alone = hashes.sign(images, 1, "alone")
+    workers, compute = placed(way, request)
+    with parallel.on(compute):
+        again = hashes.sign(images, workers, way)
+    assert alone.bits.tobytes() == again.bits.tobytes()
+    assert alone.colours.tobytes() == again.colours.tobytes()
+
+
+def test_dask_starts_its_own_workers_and_keeps_the_order() -> None:
+    pytest.importorskip("distributed")
+    with parallel.on(Compute(backend="dask")):
+        found = parallel.over(abs, iter(range(-40, 0)), workers=2, label="own")
+    assert found == list(range(40, 0, -1))
+
+
+def test_an_error_on_a_dask_worker_ends_the_work_with_it(scheduler: str) -> None:
+    with (
+        parallel.on(Compute(backend="dask", dask_scheduler=scheduler)),
+        pytest.raises(StageError, match="faces.annotations: 'none.csv' is no CSV"),
+    ):
+        parallel.over(_boxes, ["none.csv"] * 3, workers=1, label="wrong")
+
+
+def _boxes(source: str) -> list:
+    return boxes_of({}, (1, 1), source)
+
+
+def test_threads_do_not_share_the_colours_seed() -> None:
+    """animeface's random state is the process's."""
+    rgb, _ = draw_page(sample_faces(2, 5, "anime"), *page_size(2, 60), 0)
+    with parallel.on(Compute(backend="threading")):
+        looks = parallel.over(_hair, [rgb] * 12, workers=6, label="looks")
+    assert looks[0] and all(look == looks[0] for look in looks)
+
+
+def _hair(rgb: np.ndarray) -> list[list[float]]:
+    return [face.hair.tolist() for face in detect.detect(rgb, 320, 0.0)]
+
+
+def said(compute: Compute) -> str:
+    with parallel.on(compute), pytest.raises(StageError) as caught:
+        parallel.over(abs, [1], workers=1, label="none")
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_without_dask_the_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    assert "pip install 'face2anime[dask]'" in said(Compute(backend="dask"))
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parallel, "CONNECT", 1)
+
+
+def test_a_scheduler_that_does_not_answer_is_named(impatient) -> None:
+    pytest.importorskip("distributed")
+    message = said(Compute(backend="dask", dask_scheduler="tcp://127.0.0.1:1"))
+    assert "nothing answers at tcp://127.0.0.1:1" in message and "dask scheduler" in message
+
+
+def test_a_scheduler_without_workers_is_named(impatient) -> None:
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(n_workers=0, dashboard_address=":0") as cluster:
+        address = cluster.scheduler_address
+        assert f"{address} has no worker" in said(Compute(backend="dask", dask_scheduler=address))
+
+
+def test_a_worker_without_this_package_is_told(tmp_path: Path, monkeypatch) -> None:
+    distributed = pytest.importorskip("distributed")
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    if _importable_from(tmp_path):
+        pytest.skip("the package is installed: no worker here can lack it")
+    with distributed.LocalCluster(n_workers=0, dashboard_address=":0") as cluster:
+        address = cluster.scheduler_address
+        command = [sys.executable, "-m", "dask", "worker", address, "--nthreads=1", "--no-nanny"]
+        with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL) as worker:
+            message = said(Compute(backend="dask", dask_scheduler=address))
+            worker.terminate()
+    assert "cannot load this package" in message and "No module named 'pipeline'" in message
+
+
+def _importable_from(folder: Path) -> bool:
+    command = [sys.executable, "-c", "import pipeline"]
+    return not subprocess.run(command, cwd=folder, capture_output=True).returncode
+
+
+@pytest.mark.parametrize("address", ["host", "host:8786", "http://host:8786", "tcp://host"])
+def test_an_address_that_is_none_is_refused(tmp_path: Path, address: str) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(f"compute: {{dask_scheduler: '{address}'}}")
+    with pytest.raises(StageError, match=f"'compute': key 'dask_scheduler' is '{address}'"):
+        params.load(Compute, path)
+
+
+@pytest.mark.parametrize(("backend", "module"), [("loky", "__main__"), ("dask", "stages.job")])
+def test_dasks_workers_get_a_stages_functions_by_name(tmp_path: Path, backend, module) -> None:
+    (tmp_path / "stages").mkdir()
+    (tmp_path / "stages/job.py").write_text(
+        "from pipeline import stage\n"
+        "def main() -> None:\n"
+        "    print(main.__module__)\n"
+        "if __name__ == '__main__':\n"
+        "    stage.run(main)\n"
+    )
+    (tmp_path / "params.yaml").write_text(f"compute: {{backend: {backend}}}")
+    env = os.environ | {"PYTHONPATH": str(ROOT)}
+    command: list[str] = [sys.executable, "-m", "stages.job"]
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert done.stdout.strip() == module, done.stderr

@@ -1,0 +1,216 @@
+"""A perfect, a lazy and a real translator: the numbers must tell them apart."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from models.checkpoint import save_translator, untrained_translator
+from models.data.domain import Domain
+from models.errors import ModelError
+from models.metrics.held_out import HeldOut, l1
+from models.recognizer.training import RecognizerSettings, save_recognizer, train_recognizer
+from models.variants import Variant
+from pipeline.core import params, stage, tables
+from pipeline.evaluate import __main__ as evaluate
+from pipeline.evaluate import truth
+from pipeline.evaluate.evaluator import Judge
+
+HEADS = {"hair": ["black", "blonde"], "smile": ["no", "yes"]}
+SIZE = 32
+SETTINGS = params.Evaluate(bootstrap=60, seed=1, sheet_rows=2)
+
+
+def domain(name: str, n: int, seed: int) -> Domain:
+    """Noise; the upper part's brightness is the hair, photos are red and anime faces green."""
+    rng = np.random.default_rng(seed)
+    hair = rng.choice(["black", "blonde"], n)
+    images = rng.normal(120, 25, (n, 3, SIZE, SIZE))
+    images[:, :, :12] += np.where(hair == "black", -80, 80).reshape(-1, 1, 1, 1)
+    images[:, 0 if name == "photos" else 1] += 50
+    labels = pd.DataFrame({"hair": hair, "smile": rng.choice(["no", "yes", "unknown"], n)})
+    ids = [f"{name}-{seed}-{i:03d}" for i in range(n)]
+    return Domain(torch.from_numpy(images.clip(0, 255).astype(np.uint8)), ids, labels)
+
+
+class Fake:
+    """A translator that does what ``translate`` says."""
+
+    def __init__(self, translate) -> None:
+        self.network, self.variant = nn.Linear(2, 3), SimpleNamespace(name="fake")
+        self.translate = lambda images, direction, labels: translate(images)
+
+
+PERFECT = Fake(lambda x: x[:, [1, 0, 2]])  # red ↔ green, all else kept
+LAZY = Fake(lambda x: x)
+FLAT = Fake(lambda x: torch.full_like(x, 127))
+NOT_LOOKING = Fake(lambda x: x[:, [1, 0, 2]].roll(1, dims=0))  # right style, somebody else's face
+
+
+@pytest.fixture(scope="module")
+def train() -> dict[str, Domain]:
+    return {name: domain(name, 80, 1) for name in ("photos", "anime")}
+
+
+@pytest.fixture(scope="module")
+def judge(train: dict[str, Domain]) -> Judge:
+    settings = RecognizerSettings(images=640, batch_size=32, lr=0.01, channels=4, device="cpu")
+    recognizer, _ = train_recognizer(list(train.values()), HEADS, settings, seed=1)
+    return Judge(recognizer, train, SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def held() -> dict[str, dict[str, Domain]]:
+    return {
+        split: {name: domain(name, 48, seed) for name in ("photos", "anime")}
+        for split, seed in (("val", 2), ("test", 3))
+    }
+
+
+def block(translator: Fake, judge: Judge, held: dict) -> dict:
+    domains, others = held["val"], held["test"]["anime"].images
+    return evaluate.evaluate_direction(translator, FLAT, judge, "photos2anime", domains, others)
+
+
+def test_perfect_is_at_the_floor_and_lazy_is_at_the_copy(judge, held):
+    perfect, lazy = block(PERFECT, judge, held), block(LAZY, judge, held)
+    assert perfect["kid"]["value"] < 0.1 * perfect["copy"]["value"]
+    assert perfect["floor"]["low"] < 0.05 * perfect["copy"]["value"]
+    assert lazy["kid"] == lazy["copy"]
+    assert perfect["untrained"]["value"] > perfect["kid"]["high"]
+    assert (perfect["kid"]["n_real"], perfect["kid"]["n_fake"]) == (48, 48)
+
+
+def test_agreement_falls_to_chance_when_the_source_is_ignored(judge, held):
+    kept = block(PERFECT, judge, held)["agreement"]["hair"]
+    lost = block(NOT_LOOKING, judge, held)["agreement"]["hair"]
+    assert kept["translated"]["value"] > 0.95 > lost["translated"]["high"]
+    assert kept["copy"]["value"] > 0.95
+    assert kept["shuffled"]["low"] < 0.5 < kept["shuffled"]["high"]
+
+
+def test_the_colour_rule_agrees_without_any_network(judge, held):
+    assert block(PERFECT, judge, held)["agreement"]["hair_by_colour"]["translated"]["value"] > 0.95
+    flat = block(FLAT, judge, held)["agreement"]["hair_by_colour"]["translated"]
+    assert flat["value"] == 0.5  # one colour for all is right for one class
+
+
+def test_unknown_labels_are_not_counted(judge, held):
+    smile = block(PERFECT, judge, held)["agreement"]["smile"]["translated"]
+    assert smile["n"] == (held["val"]["photos"].labels["smile"] != "unknown").sum() < 48
+
+
+def test_cycle_error_and_size(judge, held):
+    assert block(PERFECT, judge, held)["cycle_l1"] == 0
+    black = torch.zeros(1, 3, 2, 2, dtype=torch.uint8)
+    assert l1(black, black + 51) == pytest.approx(0.2)
+    assert evaluate.count_parameters(PERFECT) == 9
+
+
+def test_kid_sees_what_an_attribute_network_need_not(judge, held):
+    """Faces cut up and laid out anew, and blurred ones, are further off than whole ones."""
+    real, other = held["val"]["anime"].images, held["test"]["anime"].images
+    moved = other.roll(SIZE // 2, dims=2)
+    blurred = nn.functional.avg_pool2d(other.float(), 5, 1, 2).byte()
+    kids = judge.kids(real, {"floor": other, "moved": moved, "blurred": blurred})
+    assert kids["moved"].low > kids["floor"].high
+    assert kids["blurred"].value > kids["floor"].high
+
+
+def test_training_measures_on_its_way_what_evaluation_measures_at_the_end(judge, held, train):
+    pairs = [
+        tuple(domains[name] for name in ("photos", "anime")) for domains in (held["val"], train)
+    ]
+    there = HeldOut(*pairs, judge.recognizer).measure(NOT_LOOKING)["kid_photos2anime"]
+    assert there == block(NOT_LOOKING, judge, held)["kid"]["value"]
+
+
+def test_truth_replaces_tags_where_it_is_known(judge, held):
+    photos = held["val"]["photos"]
+    flipped = photos.labels["hair"].map({"black": "blonde", "blonde": "black"})
+    known = pd.DataFrame({"hair": flipped.to_numpy()}, index=photos.ids).iloc[:40]
+    result = evaluate.evaluate(PERFECT, FLAT, judge, held, {"photos": known})["val"]
+    agreement = result["photos2anime"]["agreement_with_truth"]["hair"]["translated"]
+    assert agreement["value"] < 0.05 and agreement["n"] == 40
+    assert "agreement_with_truth" not in result["anime2photos"]
+    nobody = known.rename(index=lambda name: f"not {name}")
+    result = evaluate.evaluate(PERFECT, FLAT, judge, held, {"photos": nobody})["val"]
+    assert "agreement_with_truth" not in result["photos2anime"]
+
+
+def test_too_few_held_out_images_end_in_one_line(judge, held):
+    few = {s: {n: d.take(range(3)) for n, d in ds.items()} for s, ds in held.items()}
+    with pytest.raises(ModelError, match=r"KID needs at least 8 real images, there are 3"):
+        evaluate.evaluate(PERFECT, FLAT, judge, few, {})
+
+
+def test_truth_is_matched_by_file_and_by_place(tmp_path: Path):
+    drawn = {"hair_colour": "red", "smile": 0.9, "glasses": False, "gender": "female"}
+    eyes = {"left_eye_x": 50.0, "left_eye_y": 60.0, "right_eye_x": 80.0, "right_eye_y": 60.0}
+    anime = {"domain": "anime", "source": "booru", "post_id": "7", **drawn, **eyes}
+    far = {**anime, "left_eye_x": 250.0, "right_eye_x": 280.0, "hair_colour": "blue"}
+    photo = {**anime, "domain": "photos", "source": "celeba", "post_id": "000003.jpg", "smile": 0.1}
+    tables.write_frame(tmp_path, "truth", pd.DataFrame([anime, far, photo]))
+    places = {"a": 249.0, "b": 53.0, "c": 150.0}
+    found = [
+        {"id": i, "source": "booru", "post_id": "7", "left_x": x, "left_y": 61.0}
+        for i, x in places.items()
+    ]
+    folders = {"anime": tmp_path / "anime", "photos": tmp_path / "photos"}
+    tables.write_frame(folders["anime"], "faces", pd.DataFrame(found))
+    kept = pd.DataFrame([{"id": "p", "file": "000003.jpg"}, {"id": "q", "file": "000004.jpg"}])
+    tables.write_frame(folders["photos"], "photos", kept)
+    known = truth.read_truth(tmp_path / "truth-00000.parquet", folders)
+    assert known["anime"]["hair"].to_dict() == {"a": "blue", "b": "red"}  # c is no drawn face
+    assert known["photos"].loc["p"].to_dict() == {
+        "hair": "red",
+        "smile": "no",
+        "glasses": "no",
+        "gender": "female",
+    }
+    assert truth.read_truth(tmp_path / "none.parquet", folders) == {}
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch, judge, train, held) -> Path:
+    """A folder with splits, a recognizer, an untrained variant ``tiny`` and params."""
+    monkeypatch.chdir(tmp_path)
+    for split, domains in {"train": train, **held}.items():
+        for name, data in domains.items():
+            (evaluate.SPLITS / split).mkdir(parents=True, exist_ok=True)
+            rgb = evaluate.channels_last(data.images)
+            images = [{"bytes": tables.encode_png(x), "path": None} for x in rgb]
+            frame = data.labels.assign(id=data.ids, image=images)
+            tables.write_frame(evaluate.SPLITS / split, name, frame)
+    save_recognizer(evaluate.CHECKPOINTS / "recognizer/evaluation", judge.recognizer)
+    variant = Variant("tiny", channels=4, blocks=1, discriminator_channels=4)
+    translator = untrained_translator(variant, SIZE, seed=5)
+    save_translator(evaluate.CHECKPOINTS / "tiny", translator, key="k1", images_seen=0)
+    sections = {"evaluate": SETTINGS.model_dump(), "compute": {"device": "cpu", "threads": 2}}
+    Path("params.yaml").write_text(json.dumps(sections))
+    return tmp_path
+
+
+def test_stage_logs_into_the_run_of_its_training_and_repeats_itself(project, fake_run):
+    evaluate.main("tiny")
+    path = stage.METRICS / "tiny.json"
+    first, metrics = path.read_bytes(), json.loads(path.read_bytes())
+    assert (fake_run.name, fake_run.key) == ("train@tiny", "k1")
+    assert set(metrics) == {"parameters", "val", "test"}
+    value = metrics["val"]["photos2anime"]["kid"]["value"]
+    assert fake_run.logged["val.photos2anime.kid"] == pytest.approx(value, abs=1e-6)
+    for direction in ("photos2anime", "anime2photos"):
+        sheet = tables.decode((stage.SHEETS / f"evaluate/tiny/{direction}.png").read_bytes())
+        assert sheet.shape[1] > 6 * 128 and sheet.std() > 5
+    evaluate.main("tiny")
+    assert path.read_bytes() == first
+
+
+def test_a_variant_that_is_not_trained_says_so(project, fake_run):
+    with pytest.raises(ModelError, match="train first"):
+        evaluate.main("absent")
