@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
@@ -35,6 +36,7 @@ CHOICES = {  # the values of every key that is a word
     "domain_form": ("cross_entropy", "least_squares"),
     "style_features": ("recognizer", "vgg19"),
 }
+NAME = "[A-Za-z][A-Za-z0-9_-]{0,63}"
 STYLE_KEYS = ("style_steps", "style_weight", "style_features")  # of architecture gatys, and no more
 DIFF_AUGMENTS = ("colour", "translation", "cutout")
 
@@ -168,6 +170,8 @@ def variant_from_dict(data: Mapping[str, Any], name: str | None = None) -> Varia
     if "name" not in data:
         raise ModelError("a variant needs a name: add `name:`")
     name, architecture = str(data["name"]), data.get("architecture", "cyclegan")
+    if not re.fullmatch(NAME, name):  # it becomes part of paths
+        raise ModelError(f"variant {name!r}: a name is a letter and up to 63 letters, digits, _, -")
     refuse_unknown("architecture", [architecture], CHOICES["architecture"])
     for key in data:
         if not _belongs(key, architecture):

@@ -249,7 +249,7 @@ def test_training_killed_goes_on_to_the_same_weights(project: Path) -> None:
     weights = project / "checkpoints/cyclegan/generator.safetensors"
     expected = weights.read_bytes()
     training = subprocess.Popen(
-        [sys.executable, "-m", "pipeline.train", "cyclegan"],
+        [sys.executable, "-m", "pipeline.train", "--variant", "cyclegan"],
         cwd=project,
         env=environment(DVC_ROOT=str(project)),
         start_new_session=True,

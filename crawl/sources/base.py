@@ -20,6 +20,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from crawl.archives.reader import SCHEME
 from crawl.errors import CrawlError, SourceError
 from crawl.exclude import Exclusions
+from crawl.names import NAME
 from crawl.outcomes import FetchError, Outcome
 from crawl.posts import Post
 from crawl.web.keys import hide
@@ -47,7 +48,7 @@ class Source(ABC):
     posts; ``licence``: stated for every post of the source.
     """
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]  # part of file names
+    name: Annotated[str, Field(pattern=f"^{NAME}$")]  # part of file names
     limit: Annotated[int, Field(gt=0)] | None = None
     snapshot: date | None = None
     licence: str = ""

@@ -11,10 +11,10 @@ import difflib
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from crawl.exclude import Exclusions
-from pipeline.core import yaml_files
+from pipeline.core import names, yaml_files
 from pipeline.core.errors import StageError
 
 Fraction = Field(ge=0.0, le=1.0)
@@ -54,9 +54,9 @@ class Web(Section):
     contact: str = ""  # an e-mail or URL that a site's owner can complain to
     rate: float = Field(gt=0)  # requests per second and host
     concurrency: int = Field(ge=1)  # transfers at once per host
-    timeout: float = Field(gt=0)  # seconds
-    retries: int = Field(ge=0)
-    allow_private_hosts: tuple[str, ...]
+    timeout: float = Field(30.0, gt=0)  # seconds
+    retries: int = Field(4, ge=0)
+    allow_private_hosts: tuple[str, ...] = ()
 
 
 class Exclude(Section):
@@ -76,11 +76,17 @@ class Discover(Section):
     inputs: Path  # folder of local files that sources read; DVC watches it
     sources: list[dict[str, Any]] = Field(min_length=1)
 
+    @field_validator("sources")
+    @classmethod
+    def _named(cls, sources: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        names.check("discover.sources:", [source["name"] for source in sources if "name" in source])
+        return sources
+
 
 class Crawl(Section):
     """What is accepted of what comes back. See ``crawl.settings``."""
 
-    max_bytes: int = Field(gt=0)
+    max_bytes: int = Field(30_000_000, gt=0)
     max_pixels: int = Field(60_000_000, gt=0)
     max_failure_fraction: float = Fraction
     shard_mb: int = Field(256, gt=0)
@@ -162,7 +168,7 @@ class Recognizer(Section):
     images: int = Field(gt=0)  # budget: images seen
     batch_size: int = Field(gt=0)
     lr: float = Field(gt=0)
-    seed: int
+    seed: int = 0
 
 
 class Train(Section):
@@ -176,7 +182,7 @@ class Train(Section):
     decay_from: float = Fraction  # of the budget; the rate then falls linearly to zero
     ema_half_life: float = Field(ge=0)  # in images
     pool_size: int = Field(ge=0)
-    seed: int
+    seed: int = 0
     log_every: int = Field(gt=0)  # in images, as the three below
     sample_every: int = Field(gt=0)
     evaluate_every: int = Field(gt=0)  # on held-out images
@@ -244,6 +250,10 @@ def read_yaml(path: Path = PATH) -> dict[str, Any]:
     for section in content:
         if section not in known:
             raise StageError(f"{path}: unknown section '{section}'{nearest(str(section), known)}")
+    rows = content.get(VARIANTS) or {}
+    if not isinstance(rows, dict):
+        raise StageError(f"{path}: section '{VARIANTS}' is no list of names with their rows")
+    names.check(f"{path}: variant", rows)
     return content
 
 
@@ -271,9 +281,17 @@ def plain(*settings: Section) -> dict[str, Any]:
 def load_variants(path: Path = PATH) -> dict[str, dict[str, Any]]:
     """The rows of ``variants``, unchecked: name → what ``models.variants`` reads."""
     rows = read_yaml(path).get(VARIANTS)
-    if not isinstance(rows, dict) or not rows:
+    if not rows:
         raise StageError(f"{path} has no variants: copy that section from profiles/demo.yaml")
     return rows
+
+
+def variant_row(name: str, path: Path = PATH) -> dict[str, Any]:
+    """The row ``name`` of ``variants``, unchecked. Raises StageError when there is none."""
+    rows = load_variants(path)
+    if name not in rows:
+        raise StageError(f"{path} has no variant '{name}'{nearest(name, list(rows))}")
+    return rows[name] or {}
 
 
 def _first_mistake(section: str, model: type[Section], error: ValidationError) -> str:

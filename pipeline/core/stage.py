@@ -14,18 +14,14 @@ import typer
 
 from crawl.errors import CrawlError
 from models.errors import ModelError
+from models.runtime.files import write_bytes
 from pipeline.core import params
 from pipeline.core import workers as parallel
 from pipeline.core.errors import StageError
-
-METRICS = Path("reports/metrics")
-SHEETS = Path("reports/sheets")
-PLOTS = Path("reports/plots")
-
-
-def root() -> Path:
-    """The project's root. In ``dvc exp run --temp`` the parent repository, not the copy."""
-    return Path(os.environ.get("DVC_ROOT", ".")).resolve()
+from pipeline.core.paths import METRICS as METRICS
+from pipeline.core.paths import PLOTS as PLOTS
+from pipeline.core.paths import SHEETS as SHEETS
+from pipeline.core.paths import root as root
 
 
 def cache_dir(*parts: str) -> Path:
@@ -43,10 +39,7 @@ def workers() -> int:
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
     """Write a metrics file in one move; floats are rounded to six digits to keep diffs readable."""
     rounded = json.loads(json.dumps(values), parse_float=lambda text: round(float(text), 6))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(path.name + ".part")
-    beside.write_text(json.dumps(rounded, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    beside.replace(path)
+    write_bytes(path, (json.dumps(rounded, indent=2, sort_keys=True) + "\n").encode())
 
 
 def run(main: Callable[..., None]) -> None:

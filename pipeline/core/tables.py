@@ -6,7 +6,7 @@ Face ``datasets`` open it as it is.
 
 from __future__ import annotations
 
-import shutil
+import io
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
@@ -19,7 +19,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from models.runtime.files import write_bytes
 from pipeline.core.errors import StageError
+from pipeline.core.paths import check_output, remove_folder
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 _GROUP_ROWS = 512  # a small row group keeps one image cheap to reach …
@@ -47,16 +49,20 @@ def decode(data: bytes) -> np.ndarray:
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """A folder beside ``path`` to write into; it takes the place of ``path`` only on success."""
+    """A folder beside ``path`` to write into; it takes the place of ``path`` only on success.
+
+    Raises StageError when ``path`` does not lie where outputs do.
+    """
+    check_output(path)
     beside = path.with_name(f".{path.name}.part")
-    shutil.rmtree(beside, ignore_errors=True)
+    remove_folder(beside)
     beside.mkdir(parents=True)
     try:
         yield beside
     except BaseException:
-        shutil.rmtree(beside, ignore_errors=True)
+        remove_folder(beside)
         raise
-    shutil.rmtree(path, ignore_errors=True)
+    remove_folder(path)
     beside.rename(path)
 
 
@@ -97,10 +103,9 @@ def write_shards(
 
 def write_file(path: Path, frame: pd.DataFrame) -> None:
     """Write a table without images as one Parquet file, in one move."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(path.name + ".part")
-    pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), beside, compression="zstd")
-    beside.replace(path)
+    file = io.BytesIO()
+    pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), file, compression="zstd")
+    write_bytes(path, file.getvalue())
 
 
 def write_frame(

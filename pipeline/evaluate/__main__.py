@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
 import torch
+import typer
 from torch import Tensor
 
 from models.checkpoint import CONFIG, Translator, load_translator, untrained_translator
@@ -148,8 +149,9 @@ def headline(result: Mapping[str, Any]) -> dict[str, float]:
     return {"parameters": result["parameters"], **values}
 
 
-def main(variant: str) -> None:
-    """Evaluate the variant VARIANT of params.yaml."""
+def main(variant: Annotated[str, typer.Option(help="A row of `variants`.")]) -> None:
+    """Evaluate a variant of params.yaml."""
+    params.variant_row(variant)  # a name that is none ends here
     settings, compute = params.load(params.Evaluate), params.load(params.Compute)
     if compute.threads:
         torch.set_num_threads(compute.threads)

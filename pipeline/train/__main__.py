@@ -10,10 +10,11 @@ from __future__ import annotations
 import math
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pandas as pd
 import torch
+import typer
 from torch import Tensor
 from torchvision.transforms.v2.functional import to_pil_image
 
@@ -28,8 +29,7 @@ from models.training.settings import TrainSettings, training_key
 from models.training.state import clear_state, state_path
 from models.variants import Variant, variant_from_dict
 from pipeline.core import params, stage, tables, tracking
-from pipeline.core.errors import StageError
-from pipeline.core.paths import CHECKPOINTS, SPLITS
+from pipeline.core.paths import CHECKPOINTS, SPLITS, remove_folder
 
 RECOGNIZER = CHECKPOINTS / "recognizer/training"
 JUDGE = CHECKPOINTS / "recognizer/evaluation"  # which nothing is trained to please
@@ -64,10 +64,7 @@ def held_out_curves(frame: pd.DataFrame) -> pd.DataFrame:
 
 def load_variant(name: str) -> Variant:
     """The row ``name`` of ``variants`` in params.yaml. Raises StageError when there is none."""
-    rows = params.load_variants()
-    if name not in rows:
-        raise StageError(f"params.yaml has no variant '{name}'{params.nearest(name, list(rows))}")
-    return variant_from_dict(rows[name] or {}, name)
+    return variant_from_dict(params.variant_row(name), name)
 
 
 def logged(variant: Variant, section: params.Train) -> dict[str, Any]:
@@ -121,8 +118,8 @@ def training_seconds(result: TrainResult) -> float:
     return own + result.pretraining_seconds
 
 
-def main(name: str) -> None:
-    """Train the variant NAME of params.yaml."""
+def main(name: Annotated[str, typer.Option("--variant", help="A row of `variants`.")]) -> None:
+    """Train a variant of params.yaml."""
     section, compute = params.load(params.Train), params.load(params.Compute)
     variant = load_variant(name)
     threads = compute.threads or torch.get_num_threads()
@@ -139,7 +136,7 @@ def main(name: str) -> None:
     samples = state / f"{key}-samples"
     resumed = state_path(state, key).is_file()
     if not resumed:
-        shutil.rmtree(samples, ignore_errors=True)
+        remove_folder(samples)
     found = brought(key, samples)
     with tracking.stage_run(
         f"train@{name}",
@@ -164,7 +161,7 @@ def main(name: str) -> None:
         run.metrics({"seconds": training_seconds(result)})
         run.artifact(CHECKPOINTS / name, "checkpoint")
     clear_state(state, key)
-    shutil.rmtree(samples, ignore_errors=True)
+    remove_folder(samples)
 
 
 if __name__ == "__main__":

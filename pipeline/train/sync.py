@@ -13,7 +13,7 @@ from pathlib import Path
 from models.checkpoint import CONFIG, WEIGHTS
 from models.training.run_file import FinishedRun, read_run, sheets_of
 from models.training.settings import TrainSettings
-from pipeline.core import params, tables, tracking
+from pipeline.core import names, params, tables, tracking
 from pipeline.train.__main__ import brought_folder, held_out_curves, logged, training_seconds
 
 
@@ -25,6 +25,7 @@ def sync(folder: Path) -> str:
     """
     run = read_run(folder)
     key, name = run.result.key, run.variant.name
+    names.check(f"{folder}: variant", [name])
     keep(folder, key)
     if not math.isnan(tracking.newest_metric(key, "images_seen")):
         return f"{folder}: in MLflow already, key {key[:12]}"

@@ -15,7 +15,6 @@ from crawl.outcomes import Outcome
 from crawl.run import crawl
 from crawl.settings import CrawlSettings
 from crawl.web.session import Session
-from pipeline.core import tables
 from pipeline.crawl.raw import Tally, store
 
 CONCURRENCY = 16  # the fastest of 4, 8, 16, 32 and 64 on two cores
@@ -27,7 +26,9 @@ def main(posts_file: Path, work: Path, rate: float) -> None:
     posts = pd.read_parquet(posts_file)
     settings = CrawlSettings(rate=rate, concurrency=CONCURRENCY, allow_private_hosts=("127.0.0.1",))
     tally = Tally()
-    with tables.new_folder(work / "raw") as out, Session(settings) as session:
+    out = work / "raw"
+    out.mkdir(parents=True, exist_ok=True)
+    with Session(settings) as session:
         results = crawl(posts, settings, work / "state", session)
         store(results, out, Exclusions(), SHARD_MB, tally)
     if tally.outcomes != {Outcome.OK: len(posts)}:

@@ -44,6 +44,10 @@ def test_params_are_the_demo_profile() -> None:
     assert (ROOT / "params.yaml").read_bytes() == (FOLDER / "demo.yaml").read_bytes()
 
 
+# Sections that are defined by the settings of crawl and models: those have defaults of their own.
+DERIVED = {"web", "crawl", "recognizer", "train"}
+
+
 def test_the_demo_names_every_knob_and_no_default_differs() -> None:
     demo = yaml_files.read(FOLDER / "demo.yaml")
     assert list(demo) == [*params.SECTIONS, params.VARIANTS]
@@ -51,7 +55,7 @@ def test_the_demo_names_every_knob_and_no_default_differs() -> None:
         assert set(demo[section]) == set(model.model_fields), section
         shown = params.load(model, FOLDER / "demo.yaml")
         for key, field in model.model_fields.items():
-            if not field.is_required():
+            if not field.is_required() and section not in DERIVED:
                 assert getattr(shown, key) == field.default, f"{section}.{key}"
 
 

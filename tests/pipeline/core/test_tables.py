@@ -123,8 +123,11 @@ def test_images_round_trip() -> None:
         tables.decode(b"not an image")
 
 
-def test_a_failed_stage_leaves_the_old_folder(tmp_path: Path) -> None:
-    out = tmp_path / "out"
+def test_a_failed_stage_leaves_the_old_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    out = Path("data/out")
     with tables.new_folder(out) as folder:
         (folder / "kept").write_text("old")
     with pytest.raises(KeyboardInterrupt), tables.new_folder(out) as folder:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import sqlite3
@@ -33,7 +34,7 @@ settings = CrawlSettings(
 )
 tally = raw.Tally()
 with (
-    tables.new_folder(work / "raw") as out,
+    tables.new_folder(work / "data/raw") as out,
     Session(settings, {{"site.demo": ("127.0.0.1", port)}}) as session,
 ):
     results = crawl(pd.read_parquet(posts), settings, work / "state", session)
@@ -56,7 +57,8 @@ def site() -> Site:
 
 def start(posts: Path, work: Path, server: Server) -> subprocess.Popen[bytes]:
     arguments = [str(posts), str(work), str(server.address[1])]
-    return subprocess.Popen([sys.executable, "-c", SCRIPT, *arguments], cwd=ROOT)
+    env = os.environ | {"DVC_ROOT": str(work)}
+    return subprocess.Popen([sys.executable, "-c", SCRIPT, *arguments], cwd=ROOT, env=env)
 
 
 def images_asked(site: Site) -> int:
@@ -69,7 +71,7 @@ def recorded(work: Path) -> int:
 
 
 def tables_of(work: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted((work / "raw").iterdir())}
+    return {path.name: path.read_bytes() for path in sorted((work / "data/raw").iterdir())}
 
 
 def test_killed_at_twenty_moments_the_tables_are_the_same(site: Site, tmp_path: Path) -> None:

@@ -1,0 +1,29 @@
+"""Names of variants and sources: they become parts of paths and commands."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from crawl.names import NAME
+from pipeline.core.errors import StageError
+
+STAGES = (
+    "demo", "discover", "crawl", "faces", "dedupe", "celeba", "split", "recognizer", "train",
+    "evaluate", "compare",
+)  # fmt: skip
+
+
+def check(what: str, names: Iterable[Any]) -> None:
+    """Raise StageError for the first of ``names`` that is none.
+
+    A stage's name would be that of another file of metrics or folder of weights.
+    """
+    for name in names:
+        if not isinstance(name, str) or not re.fullmatch(NAME, name):
+            raise StageError(
+                f"{what} {name!r}: a name is a letter and up to 63 letters, digits, _ or -"
+            )
+        if name in STAGES:
+            raise StageError(f"{what} {name!r} is called as a stage is: give it another name")
