@@ -26,9 +26,11 @@ from scipy import stats
 from models.runtime.files import write_bytes
 from pipeline.core import params, stage, tracking
 from pipeline.core.errors import StageError
+from pipeline.core.paths import CHECKPOINTS, SPLITS
 from pipeline.figures.markdown import grid
 
 REPORT = Path("reports/ablation.md")
+NEEDED = (SPLITS, CHECKPOINTS / "recognizer")  # what all trainings read
 NAME = "ablation-seed-"  # of the experiments
 LEADERBOARD = "reports/leaderboard.csv"
 CONFIDENCE = 0.95
@@ -125,6 +127,16 @@ def experiment(seed: int) -> None:
         raise StageError(f"experiment {name} failed, see above; then make ablation goes on")
 
 
+def check_needed() -> None:
+    """Raise StageError when an experiment would lack the data that its trainings read."""
+    missing = [str(path) for path in NEEDED if not path.exists()]
+    if missing:
+        raise StageError(
+            f"{' and '.join(missing)} are not here: `make demo` first (or `dvc repro`, or after "
+            "`make clean` `dvc checkout`), then make ablation"
+        )
+
+
 def changed_files() -> list[str]:
     """Tracked files that differ from the commit. Raises StageError without git or a commit."""
     if _git("rev-parse", "--verify", "HEAD") is None:
@@ -166,6 +178,8 @@ def main(
     numbers, changed = parse_seeds(seeds), changed_files()
     if changed and not show:
         print(f"ablation: not committed, but part of the experiments: {', '.join(changed)}")
+    if not show:
+        check_needed()
     for seed in [] if show else numbers:
         experiment(seed)
     frame = collect(finished(numbers))

@@ -198,7 +198,8 @@ def _stage(reports: Path, name: str, text: str) -> str:
 def _how_to() -> str:
     return (
         "<h2>Going on</h2><p><code>make ui</code> opens MLflow on all runs: parameters, losses and "
-        "quality in one table. <code>dvc exp run -S train.images=20000</code> tries a change, "
+        "quality in one table. <code>dvc exp run -S train.budget_images=20000</code> tries a "
+        "change, "
         "<code>dvc exp show</code> compares it; a new row under <code>variants</code> in "
         "<code>params.yaml</code> is a new model.</p>"
     )

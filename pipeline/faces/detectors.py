@@ -23,7 +23,7 @@ from pipeline.faces.cascade import find_squares, local_file
 from pipeline.faces.detect import GREY, Detection, detect
 
 # A face's side, as labelled by hand, in sides of what a detector's box is: medians over the faces
-# of tests/pipeline/illustration_faces.csv that it finds; the centres agree to 4 % of a side.
+# of tests/pipeline/faces/illustration_faces.csv that it finds; the centres agree to 4 % of a side.
 FACE_OF_ANIMEFACE, FACE_OF_CASCADE = 1.05, 0.8
 SAME = 0.3  # intersection over union from which two candidates are one face
 ROOM, ROOM_PIXELS = 2.5, 320  # the square in which eyes are looked for: in faces, and in pixels

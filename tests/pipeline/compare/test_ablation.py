@@ -107,6 +107,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     Path("dvc.yaml").write_text(yaml_files.dumps({"stages": stages}))
     Path("work.py").write_text(PIPELINE.replace("@LOG@", str(tmp_path / "log")))
     Path("raw").write_text("like CelebA's own files: in neither git nor DVC")
+    monkeypatch.setattr(ablation, "NEEDED", (Path("data"),))
     for command in ("git init -q", "dvc init -q", "dvc repro -q"):
         subprocess.run(command.split(), check=True)
     Path(".gitignore").write_text("/checkpoints\n/reports\n/raw\n/data\n")
@@ -143,3 +144,13 @@ def test_a_failed_experiment_ends_in_one_line(project: Path) -> None:
     Path("work.py").write_text("raise SystemExit(1)")
     with pytest.raises(StageError, match="experiment ablation-seed-7 failed"):
         ablation.main(seeds="7")
+
+
+def test_a_fresh_clone_says_what_to_do_first(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clone = project.parent / "clone"
+    subprocess.run(["git", "clone", "-q", str(project), str(clone)], check=True)
+    monkeypatch.chdir(clone)
+    with pytest.raises(StageError, match="data are not here: `make demo` first"):
+        ablation.main(seeds="1")
