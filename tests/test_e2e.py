@@ -115,7 +115,7 @@ def test_planted_faults_are_counted_and_explicit_posts_never_listed(project: Pat
     assert sum(crawl["outcomes"].values()) == crawl["posts"] == len(posts)
     assert crawl["outcomes"]["gone"] == 1
     assert crawl["outcomes"]["duplicate_bytes"] >= 1
-    failures = pd.read_parquet(project / "data/raw/failures.parquet")
+    failures = pd.read_parquet(project / "data/dropped/posts.parquet")
     assert len(failures) == len(posts) - crawl["outcomes"]["ok"]
     assert set(posts["rating"].dropna()) <= {"general", "safe", ""}
 

@@ -1,4 +1,4 @@
-"""``data/raw``: the shards of original bytes, and the list of posts that gave none.
+"""``data/raw``: the shards of original bytes; and the list of posts that gave none.
 
 A shard holds one batch of one source's posts: more posts are more shards, and those that were
 there stay as they are.
@@ -35,7 +35,7 @@ SCHEMA = pa.schema(
         ("batch", pa.int32()),  # with the source it names the shard, here and in what follows
     ]
 )
-COLUMNS = ["source", "post_id", "url", "outcome", "reason"]  # of failures.parquet
+COLUMNS = ["source", "post_id", "url", "outcome", "reason"]  # of the list of failures
 
 
 @dataclass

@@ -56,7 +56,7 @@ def _write_here(posts: int, kilobytes: int) -> None:
     tally = Tally()
     with tempfile.TemporaryDirectory() as folder:
         store(fake_results(posts, kilobytes), Path(folder), Exclusions(), 256, tally)
-        tables.write_file(Path(folder) / "failures.parquet", tally.frame())
+        tables.write_file(Path(folder) / "posts.parquet", tally.frame())
     print(before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 

@@ -106,6 +106,19 @@ def test_every_picture_is_a_row_of_its_middle(project) -> None:
     assert metrics(project[0], "faces")["enlarged"] == 0
 
 
+def test_every_data_folder_of_a_stage_reads_as_one_table_with_images(project) -> None:
+    """One line of pandas, as the README has it: a foreign file would take the images away."""
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    outs = [out for stage in stages.values() for out in stage["outs"] if isinstance(out, str)]
+    folders = [project[0] / out for out in outs if out.startswith("data/") and out != "data/demo"]
+    folders = [folder for folder in folders if folder.is_dir()]
+    assert len(folders) == 5
+    for folder in [place for out in folders for place in (out, *out.glob("*/"))]:
+        frame = pd.read_parquet(folder)
+        assert len(frame) and frame["image"].map(lambda image: len(image["bytes"])).all(), folder
+        assert all(file.is_dir() or "-" in file.stem for file in folder.iterdir()), folder
+
+
 def test_only_true_copies_go(project) -> None:
     counts = metrics(project[0], "dedupe")
     assert (counts["dropped"], counts["dropped_mirrored"]) == (1, 1)
