@@ -14,8 +14,8 @@ from typing import Annotated, Any, Literal, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from crawl.exclude import Exclusions
 from pipeline.core.errors import StageError
+from pipeline.core.exclude import Exclusions
 
 Fraction = Field(ge=0.0, le=1.0)
 DetectorName = Literal["animeface", "cascade", "annotated", "none"]  # see faces.detectors
@@ -60,7 +60,7 @@ class Web(Section):
 
 
 class Exclude(Section):
-    """Take-downs: what is left out wherever it turns up. See ``crawl.exclude``."""
+    """Take-downs: what is left out wherever it turns up. See ``pipeline.core.exclude``."""
 
     images: tuple[Word, ...] = ()
     tags: tuple[Word, ...] = ()

@@ -16,11 +16,11 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from crawl.exclude import Exclusions
 from crawl.outcomes import Outcome
 from crawl.posts import Post, iterate_posts
 from crawl.run import Result
 from pipeline.core import tables
+from pipeline.core.exclude import Exclusions
 
 SCHEMA = pa.schema(
     [

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
-from crawl.exclude import Exclusions
 from crawl.outcomes import Outcome
 from crawl.posts import Post
 from crawl.run import Result
 from crawl.sources.base import BATCH
 from pipeline.core import tables
+from pipeline.core.exclude import Exclusions
 from pipeline.crawl.raw import Tally, store
 
 

@@ -22,7 +22,7 @@ SCRIPT = f"""
 import sys
 from pathlib import Path
 import pandas as pd
-from crawl.exclude import Exclusions
+from pipeline.core.exclude import Exclusions
 from crawl.run import crawl
 from crawl.settings import CrawlSettings
 from crawl.web.session import Session
