@@ -8,10 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
 
 from models.variants import variant_from_dict
-from pipeline.core import params
+from pipeline.core import params, yaml_files
 
 ROOT = Path(__file__).resolve().parents[1]
 ALLOWED = {
@@ -19,7 +18,7 @@ ALLOWED = {
     "models": {"models"},
     "pipeline": {"pipeline", "crawl", "models"},
 }
-DVC_YAML = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
+DVC_YAML = yaml_files.read(ROOT / "dvc.yaml")
 STAGES = list(DVC_YAML["stages"])
 PROFILES = sorted((ROOT / "profiles").glob("*.yaml"))
 
@@ -178,7 +177,7 @@ def test_lock_file_is_fresh() -> None:
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
     )
     stale: list[str] = []
-    for name, changes in yaml.safe_load(result.stdout.splitlines()[-1]).items():
+    for name, changes in yaml_files.loads(result.stdout.splitlines()[-1]).items():
         for change in changes:
             if change == "changed command":
                 stale.append(f"{name}: command")

@@ -10,11 +10,10 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 
 from pipeline.celeba import __main__ as celeba
 from pipeline.compare import __main__ as compare
-from pipeline.core import tables
+from pipeline.core import tables, yaml_files
 from pipeline.core.errors import StageError
 from pipeline.core.params import Align, Celeba, Exclude
 from pipeline.crawl import __main__ as crawl
@@ -74,11 +73,11 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, FakeRun]:
             path.write_bytes(tables.encode_png(shape(number, striped)))
     (project / "local/a/part0/0.png").write_bytes(b"no image")
     (project / "local/b/part9.png").write_bytes(tables.encode_png(shape(0, True)[:, ::-1]))
-    content = yaml.safe_load((ROOT / "profiles/folders.yaml").read_text(encoding="utf-8"))
+    content = yaml_files.read(ROOT / "profiles/folders.yaml")
     for section, values in TINY.items():
         content[section].update(values)
     content["variants"]["cyclegan"] |= {"channels": 4, "blocks": 1, "discriminator_channels": 4}
-    (project / "params.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    (project / "params.yaml").write_text(yaml_files.dumps(content), encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(project)
         run = log_into_fake(patch)
