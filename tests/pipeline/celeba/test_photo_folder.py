@@ -107,7 +107,7 @@ def test_every_picture_is_a_row_of_its_middle(project) -> None:
 
 def test_every_data_folder_of_a_stage_reads_as_one_table_with_images(project) -> None:
     """One line of pandas, as the README has it: a foreign file would take the images away."""
-    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    stages = yaml_files.read(ROOT / "dvc.yaml")["stages"]
     outs = [out for stage in stages.values() for out in stage["outs"] if isinstance(out, str)]
     folders = [project[0] / out for out in outs if out.startswith("data/") and out != "data/demo"]
     folders = [folder for folder in folders if folder.is_dir()]
