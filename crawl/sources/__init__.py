@@ -33,13 +33,15 @@ def discover(
     :returns: the table of posts (see ``posts_frame``) and, as ``<source>/<verdict>``, how many
         posts were listed or dropped and why. The same answers give the same table.
 
-    Raises CrawlError on a mistake in a declaration, SourceError when a page cannot be used.
+    Raises CrawlError on a mistake in a declaration, and before anything is asked when there is no
+    contact for a public host; SourceError when a page cannot be used.
     """
     declared = [parse_source(declaration) for declaration in sources]
     names = Counter(source.name for source in declared)
     for name, times in names.items():
         if times > 1:
             raise CrawlError(f"{times} sources are called '{name}': give each its own name")
+    session.require_contact(source.site for source in declared)
     posts: list[Post] = []
     counts: dict[str, int] = {}
     for source in declared:

@@ -63,6 +63,11 @@ class Source(ABC):
         """Whether the site rates its posts; an unrated one is then dropped."""
         return True
 
+    @property
+    def site(self) -> str:
+        """The address that is asked; empty where nothing but files is read."""
+        return ""
+
     @abstractmethod
     def candidates(self, session: Session) -> Iterator[Post]:
         """Every post the source has, newest first or in its own order; ``url`` is empty when it

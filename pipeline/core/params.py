@@ -8,11 +8,13 @@ A stage reads its own section, and those that stages share: ``web``, how politel
 from __future__ import annotations
 
 import difflib
+from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
+from crawl.settings import CrawlSettings
 from pipeline.core import yaml_files
 from pipeline.core.errors import StageError
 from pipeline.core.exclude import Exclusions
@@ -27,6 +29,24 @@ class Section(BaseModel):
     """A section of ``params.yaml``; immutable, no key beyond those declared."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def section_of(settings: type, name: str) -> Any:
+    """The keys of section ``name``, as the fields of the dataclass ``settings`` define them.
+
+    Type, default and bounds stand there and nowhere else; see `crawl.settings.knob`.
+    """
+    hints = get_type_hints(settings)
+    keys: dict[str, Any] = {
+        item.name: (hints[item.name], Field(item.default, **item.metadata["bounds"]))
+        for item in fields(settings)
+        if item.metadata.get("section") == name
+    }
+    return create_model(name, __base__=Section, **keys)
+
+
+_WEB: Any = section_of(CrawlSettings, "web")
+_CRAWL: Any = section_of(CrawlSettings, "crawl")
 
 
 class Compute(Section):
@@ -48,15 +68,8 @@ class Demo(Section):
     seed: int = 0
 
 
-class Web(Section):
-    """How politely sites are asked, for pages and for images. See ``crawl.settings``."""
-
-    contact: str = ""  # an e-mail or URL that a site's owner can complain to
-    rate: float = Field(gt=0)  # requests per second and host
-    concurrency: int = Field(ge=1)  # transfers at once per host
-    timeout: float = Field(30.0, gt=0)  # seconds
-    retries: int = Field(4, ge=0)
-    allow_private_hosts: tuple[str, ...] = ()
+class Web(_WEB):
+    """How politely sites are asked, for pages and for images: keys of ``crawl.settings``."""
 
 
 class Exclude(Section):
@@ -77,12 +90,9 @@ class Discover(Section):
     sources: list[dict[str, Any]] = Field(min_length=1)
 
 
-class Crawl(Section):
-    """What is accepted of what comes back. See ``crawl.settings``."""
+class Crawl(_CRAWL):
+    """What is accepted of what comes back: keys of ``crawl.settings``, and the shards' size."""
 
-    max_bytes: int = Field(30_000_000, gt=0)
-    max_pixels: int = Field(60_000_000, gt=0)
-    max_failure_fraction: float = Fraction
     shard_mb: int = Field(256, gt=0)
 
 

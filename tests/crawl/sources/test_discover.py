@@ -248,6 +248,16 @@ def test_missing_key_bad_selector_and_equal_names_are_named(connect: Any) -> Non
         discover([BOORU, BOORU], connect(quick()))
 
 
+@pytest.mark.parametrize("public", [BOORU, GALLERY])
+def test_public_site_without_contact_is_told_before_anything_is_asked(
+    site: Site, connect: Any, booru: list[dict[str, Any]], no_lookups: None, public: dict[str, str]
+) -> None:
+    other = public | {"name": "other", "url": "https://example.org"}
+    with pytest.raises(CrawlError, match="web.contact is empty and example.org"):
+        discover([BOORU, other], connect(quick()))
+    assert site.seen == []
+
+
 @pytest.mark.parametrize("name", ["absent.zip", "notes.txt"])
 def test_archive_that_is_none_is_named(name: str, tmp_path: Path, connect: Any) -> None:
     (tmp_path / "notes.txt").write_text("no archive")

@@ -30,7 +30,10 @@ from pipeline.core import tables
 from pipeline.crawl import raw
 posts, work, port = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 settings = CrawlSettings(
-    rate=0, concurrency={CONCURRENCY}, allow_private_hosts=("site.demo",), max_failure_fraction=1
+    rate=float("inf"),
+    concurrency={CONCURRENCY},
+    allow_private_hosts=("site.demo",),
+    max_failure_fraction=1,
 )
 tally = raw.Tally()
 with (
