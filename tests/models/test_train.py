@@ -31,7 +31,8 @@ def splits(tmp_path) -> Path:
 
 def arguments(splits: Path, out: Path, *more: str) -> list[str]:
     small = ["--image-size", "32", "--channels", "4", "--blocks", "1", "--batch", "4"]
-    return ["--data", str(splits), "--out", str(out), *small, *more]
+    same = ["--precision", "fp32", "--device", "cpu"]
+    return ["--data", str(splits), "--out", str(out), *small, *same, *more]
 
 
 def test_writes_weights_losses_and_samples(splits, tmp_path, capsys):

@@ -24,7 +24,7 @@ VARIANTS = {
 
 
 def run(spec, **changes):
-    plan = settings(budget_images=32, batch_size=8, log_every=8, precision="fp32", **changes)
+    plan = settings(budget_images=32, batch_size=8, log_every=8, **changes)
     return train(spec, plan, PHOTOS, ANIME, HELD_OUT)
 
 
