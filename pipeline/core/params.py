@@ -11,11 +11,11 @@ import difflib
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from crawl.exclude import Exclusions
+from pipeline.core import yaml_files
 from pipeline.core.errors import StageError
+from pipeline.core.exclude import Exclusions
 
 Fraction = Field(ge=0.0, le=1.0)
 DetectorName = Literal["animeface", "cascade", "annotated", "none"]  # see faces.detectors
@@ -60,7 +60,7 @@ class Web(Section):
 
 
 class Exclude(Section):
-    """Take-downs: what is left out wherever it turns up. See ``crawl.exclude``."""
+    """Take-downs: what is left out wherever it turns up. See ``pipeline.core.exclude``."""
 
     images: tuple[Word, ...] = ()
     tags: tuple[Word, ...] = ()
@@ -219,6 +219,8 @@ SECTIONS: dict[str, type[Section]] = {
     "compare": Compare,
 }
 VARIANTS = "variants"  # free-form here; models.variants checks each row
+PATH = Path("params.yaml")
+_ANEW = "`face2anime profile demo` writes it anew"
 
 Model = TypeVar("Model", bound=Section)
 
@@ -229,16 +231,15 @@ def nearest(word: str, known: list[str]) -> str:
     return f" — did you mean '{close[0]}'?" if close else f" (known: {', '.join(known)})"
 
 
-def read_yaml(path: Path = Path("params.yaml")) -> dict[str, Any]:
+def read_yaml(path: Path = PATH) -> dict[str, Any]:
     """All of ``path`` as plain dicts. Raises StageError when it is absent or not a mapping."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise StageError(f"{path} is missing: cp profiles/demo.yaml {path}") from None
-    except yaml.YAMLError as error:
-        raise StageError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(content, dict):
-        raise StageError(f"{path} holds no sections: cp profiles/demo.yaml {path}")
+        content = yaml_files.read(path)
+    except OSError as error:
+        why = "is missing" if isinstance(error, FileNotFoundError) else f"is unreadable ({error})"
+        raise StageError(f"{path} {why}: {_ANEW}") from None
+    if not content or not isinstance(content, dict):
+        raise StageError(f"{path} holds no sections: {_ANEW}")
     known = [*SECTIONS, VARIANTS]
     for section in content:
         if section not in known:
@@ -246,7 +247,7 @@ def read_yaml(path: Path = Path("params.yaml")) -> dict[str, Any]:
     return content
 
 
-def load(model: type[Model], path: Path = Path("params.yaml")) -> Model:
+def load(model: type[Model], path: Path = PATH) -> Model:
     """The section of ``path`` that ``model`` describes.
 
     Raises StageError naming file, section and key, and the nearest valid one, on any mistake.
@@ -267,7 +268,7 @@ def plain(*settings: Section) -> dict[str, Any]:
     return {names[type(section)]: section.model_dump(mode="json") for section in settings}
 
 
-def load_variants(path: Path = Path("params.yaml")) -> dict[str, dict[str, Any]]:
+def load_variants(path: Path = PATH) -> dict[str, dict[str, Any]]:
     """The rows of ``variants``, unchecked: name → what ``models.variants`` reads."""
     rows = read_yaml(path).get(VARIANTS)
     if not isinstance(rows, dict) or not rows:
@@ -278,6 +279,8 @@ def load_variants(path: Path = Path("params.yaml")) -> dict[str, dict[str, Any]]
 def _first_mistake(section: str, model: type[Section], error: ValidationError) -> str:
     # An unknown key explains a missing one: name it first.
     first = min(error.errors(), key=lambda mistake: mistake["type"] != "extra_forbidden")
+    if not first["loc"]:
+        return f"section '{section}' is no list of keys with their values: {first['input']!r}"
     *parents, key = [str(part) for part in first["loc"]]
     where = ".".join([section, *parents])
     if first["type"] == "extra_forbidden":
