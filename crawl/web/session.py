@@ -63,8 +63,9 @@ class Session:
     """A polite client; a context manager. Not for several threads: its event loop runs while
     somebody waits for ``run`` or ``page``.
 
-    :param settings: limits, contact, timeouts.
-    :param connect_to: host → (address, port) to connect to in its place; see Transport.
+    Args:
+        settings: limits, contact, timeouts.
+        connect_to: host → (address, port) to connect to in its place; see Transport.
     """
 
     def __init__(
@@ -117,11 +118,12 @@ class Session:
     ) -> T:
         """What ``read`` makes of the answer to GET ``url``, asked again while it fails in passing.
 
-        :param read: is given a streaming response with any status that is neither a redirect nor
-            busy, and the URL it came from in the end; may raise TruncatedError, and is then called
-            with a new response.
-        :param headers: called before each try, so that a retry can ask for a range.
-        :param decompress: whether the body may travel compressed.
+        Args:
+            read: is given a streaming response with any status that is neither a redirect nor busy,
+                and the URL it came from in the end; may raise TruncatedError, and is then called
+                with a new response.
+            headers: called before each try, so that a retry can ask for a range.
+            decompress: whether the body may travel compressed.
 
         Raises FetchError (robots, address, retries used up, host parked, what ``read`` raises)
         and CrawlError.

@@ -19,14 +19,15 @@ class Transport:
     No proxy, cookie or ``~/.netrc`` is ever used: a proxy would connect to addresses that were
     not checked, and the other two would make answers depend on what was asked before.
 
-    :param guard: refuses forbidden addresses.
-    :param connect_to: host → (address, port) to connect to in its place, as curl's
-        ``--connect-to``: a local server on a free port can then serve stable, made-up URLs.
-    :param connected: told the host and port of a URL when a new connection for it is there, just
-        before the request goes out.
-    :param timeout: seconds to connect, and between two reads.
-    :param deadline: seconds for one whole answer. A server that sends a byte now and then never
-        runs into ``timeout``, and would be waited for for days.
+    Args:
+        guard: refuses forbidden addresses.
+        connect_to: host → (address, port) to connect to in its place, as curl's ``--connect-to``: a
+            local server on a free port can then serve stable, made-up URLs.
+        connected: told the host and port of a URL when a new connection for it is there, just
+            before the request goes out.
+        timeout: seconds to connect, and between two reads.
+        deadline: seconds for one whole answer. A server that sends a byte now and then never runs
+            into ``timeout``, and would be waited for for days.
     """
 
     def __init__(
@@ -64,7 +65,8 @@ class Transport:
     ) -> aiohttp.ClientResponse:
         """The answer, its body unread; redirects are not followed. To be released by the caller.
 
-        :param host: what ``connected`` is to be told.
+        Args:
+            host: what ``connected`` is to be told.
 
         Raises what the guard raises, ValueError when ``url`` is none, aiohttp's ClientError and
         TimeoutError.
