@@ -20,9 +20,8 @@ from crawl.outcomes import FetchError, Outcome
 from crawl.settings import CrawlSettings
 from crawl.web.addresses import AddressGuard
 from crawl.web.retry import BUSY, UnreachableError
-from crawl.web.urls import web_host
+from crawl.web.urls import MAX_REDIRECTS, web_host
 
-MAX_REDIRECTS = 5
 _CHUNK = 1 << 20  # bytes written at once
 
 

@@ -10,6 +10,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
+from crawl.settings import CrawlSettings
 from crawl.web.addresses import AddressGuard
 
 
@@ -25,8 +26,7 @@ class Transport:
             local server on a free port can then serve stable, made-up URLs.
         connected: told the host and port of a URL when a new connection for it is there, just
             before the request goes out.
-        timeout: seconds to connect, and between two reads.
-        deadline: seconds for one whole answer. A server that sends a byte now and then never runs
+        settings: ``timeout``, and ``deadline``: a server that sends a byte now and then never runs
             into ``timeout``, and would be waited for for days.
     """
 
@@ -35,9 +35,7 @@ class Transport:
         guard: AddressGuard,
         connect_to: dict[str, tuple[str, int]],
         connected: Callable[[str], None],
-        *,
-        timeout: float,
-        deadline: float,
+        settings: CrawlSettings,
     ) -> None:
         resolver = _Resolver(guard, connect_to)
         self._resolver = resolver
@@ -53,7 +51,9 @@ class Transport:
             connector=aiohttp.TCPConnector(
                 limit=0, limit_per_host=0, resolver=resolver, use_dns_cache=False
             ),
-            timeout=aiohttp.ClientTimeout(total=deadline, sock_connect=timeout, sock_read=timeout),
+            timeout=aiohttp.ClientTimeout(
+                total=settings.deadline, sock_connect=settings.timeout, sock_read=settings.timeout
+            ),
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
         )
