@@ -63,6 +63,7 @@ def test_a_file_is_fetched_over_a_redirect_and_in_our_name(
         (body(b"<html>quota"), "another sha256"),
         (status(302, Location="/file"), "redirected more than 5 times"),
         (status(302, Location="file:///etc/passwd"), "no http or https URL"),
+        (status(302, Location="http://[/"), "leads to is no http or https URL"),
         (status(302, Location="http://169.254.169.254/"), "169.254.169.254, which is not public"),
         (status(302, Location="http://example.org/"), "web.contact is empty and example.org"),
     ],
@@ -78,6 +79,13 @@ def test_what_goes_wrong_is_one_line_and_the_old_file_stays(
         download(url(server), path, impatient, max_bytes=10_000, digest=SHA256)
     assert "\n" not in str(told.value)
     assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_that_cannot_be_made_is_told(site: Site, server: Server, tmp_path: Path) -> None:
+    site.faults["/file"] = body(DATA)
+    (tmp_path / "file").write_bytes(b"no folder")
+    with pytest.raises(CrawlError, match="cannot be fetched: .*file"):
+        download(url(server), tmp_path / "file" / "x", settings(), max_bytes=10_000)
 
 
 def test_the_checked_address_is_asked_and_no_proxy(
