@@ -59,7 +59,8 @@ def download(
             raise CrawlError(f"what {url} gives has another {name}: {sums.hexdigest()}")
         beside.replace(path)
     except (FetchError, UnreachableError, requests.RequestException, OSError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        cause = getattr(next(iter(error.args), None), "reason", None) or error  # of MaxRetryError
+        reason = " ".join(str(cause).split()) or type(cause).__name__
         raise CrawlError(f"{url} cannot be fetched: {reason[:200]}") from None
     finally:
         with suppress(OSError):
