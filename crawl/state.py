@@ -60,9 +60,7 @@ class State:
         self._db = sqlite3.connect(folder / "crawl.sqlite", isolation_level=None)
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=NORMAL")
-        self._db.execute(
-            "PRAGMA wal_autocheckpoint=10000"
-        )  # pages; each time it waits for the disk
+        self._db.execute("PRAGMA wal_autocheckpoint=10000")  # pages; each waits for the disk
         self._db.execute(_SCHEMA)
         self._left_over = {path.name for path in self._parts.iterdir()}
         # Hashes of what may be found, to ask the database for nothing else.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -23,20 +24,27 @@ from crawl.web.session import Session
 
 
 def discover(
-    sources: list[dict[str, Any]], session: Session, excluded: Callable[[Post], str] = nothing
+    sources: list[dict[str, Any]],
+    session: Session,
+    excluded: Callable[[Post], str] = nothing,
+    folder: Path = Path(),
 ) -> tuple[pd.DataFrame, dict[str, int]]:
     """Asks each declared source for its posts.
 
-    :param sources: declarations, e.g. ``{"name": "booru", "type": "danbooru", "url": …}``.
-    :param session: how the web is asked.
-    :param excluded: the verdict on a post that is not wanted, empty for all others.
-    :returns: the table of posts (see ``posts_frame``) and, as ``<source>/<verdict>``, how many
-        posts were listed or dropped and why. The same answers give the same table.
+    Args:
+        sources: declarations, e.g. ``{"name": "booru", "type": "danbooru", "url": …}``.
+        session: how the web is asked.
+        excluded: the verdict on a post that is not wanted, empty for all others.
+        folder: where the files that sources name are looked for first.
+
+    Returns:
+        The table of posts (see ``posts_frame``) and, as ``<source>/<verdict>``, how many posts
+        were listed or dropped and why. The same answers give the same table.
 
     Raises CrawlError on a mistake in a declaration, and before anything is asked when there is no
     contact for a public host; SourceError when a page cannot be used.
     """
-    declared = [parse_source(declaration) for declaration in sources]
+    declared = [parse_source(declaration).located(folder) for declaration in sources]
     names = Counter(source.name for source in declared)
     for name, times in names.items():
         if times > 1:

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import MISSING, dataclass, fields, replace
 from datetime import UTC, date
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, ClassVar, TypeVar
 from urllib.parse import urlsplit
 
@@ -67,6 +67,10 @@ class Source(ABC):
     def site(self) -> str:
         """The address that is asked; empty where nothing but files is read."""
         return ""
+
+    def located(self, folder: Path) -> Source:
+        """This source with the files that it names found, in ``folder`` or from the root."""
+        return self
 
     @abstractmethod
     def candidates(self, session: Session) -> Iterator[Post]:

@@ -6,10 +6,10 @@ import asyncio
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -20,9 +20,8 @@ from crawl.outcomes import FetchError, Outcome
 from crawl.settings import CrawlSettings
 from crawl.web.addresses import AddressGuard
 from crawl.web.retry import BUSY, UnreachableError
-from crawl.web.urls import web_host
+from crawl.web.urls import MAX_REDIRECTS, absolute, web_host
 
-MAX_REDIRECTS = 5
 _CHUNK = 1 << 20  # bytes written at once
 
 
@@ -43,12 +42,12 @@ def download(
     Raises:
         CrawlError: in one line, for whatever went wrong; ``path`` is then as it was.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     name, _, wanted = digest.partition(":")
     sums = hashlib.new(name or "sha256", usedforsecurity=False)
     size = 0
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with _answer(url, settings) as answer, beside.open("wb") as file:
             for chunk in answer.iter_content(_CHUNK):
                 size += len(chunk)
@@ -60,10 +59,12 @@ def download(
             raise CrawlError(f"what {url} gives has another {name}: {sums.hexdigest()}")
         beside.replace(path)
     except (FetchError, UnreachableError, requests.RequestException, OSError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        cause = getattr(next(iter(error.args), None), "reason", None) or error  # of MaxRetryError
+        reason = " ".join(str(cause).split()) or type(cause).__name__
         raise CrawlError(f"{url} cannot be fetched: {reason[:200]}") from None
     finally:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):
+            beside.unlink()
 
 
 @contextmanager
@@ -73,26 +74,22 @@ def _answer(url: str, settings: CrawlSettings) -> Iterator[requests.Response]:
     headers = {"User-Agent": settings.user_agent, "Accept-Encoding": "identity"}
     for _ in range(MAX_REDIRECTS + 1):
         if not (netloc := web_host(url)):
+            url = url or "where it leads to"
             raise FetchError(Outcome.FORBIDDEN_ADDRESS, f"{url} is no http or https URL")
         host = urlsplit(url).hostname or ""
         address = asyncio.run(guard.addresses(host, host))[0]
-        with requests.Session() as http:
-            http.trust_env = False  # a proxy would connect to addresses that were not checked
-            for scheme in ("http://", "https://"):
-                http.mount(scheme, _Pinned(address, settings))
-            answer = http.get(
-                url,
-                headers={**headers, "Host": netloc},
-                timeout=settings.timeout,
-                allow_redirects=False,
-                stream=True,
-            )
+        request = requests.Request("GET", url, headers | {"Host": netloc}).prepare()
+        # No Session: it would use proxies, and read all that comes with a redirect.
+        with (
+            closing(_Pinned(address, settings)) as adapter,
+            adapter.send(request, stream=True, timeout=settings.timeout) as answer,
+        ):
             if not answer.is_redirect:
                 if answer.status_code != 200:
                     raise FetchError(Outcome.GAVE_UP, f"HTTP {answer.status_code}")
                 yield answer
                 return
-            url = urljoin(url, answer.headers["Location"])
+            url = absolute(url, answer.headers["Location"])
     raise FetchError(Outcome.GAVE_UP, f"redirected more than {MAX_REDIRECTS} times")
 
 

@@ -42,7 +42,10 @@ def local_file(source: str, sha256: str = "") -> Path:
     if "://" not in source:
         path = Path(source)
         if not source or not path.is_file():
-            raise StageError(f"faces.cascade: '{source}' is no file: give an OpenCV cascade's XML")
+            raise StageError(
+                f"faces.cascade: '{source}' is no file, seen from the project's root: give an "
+                "OpenCV cascade's XML"
+            )
         if sha256 and hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
             raise StageError(f"faces.cascade: {path} does not have the hash faces.cascade_sha256")
         return path

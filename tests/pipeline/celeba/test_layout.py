@@ -208,10 +208,15 @@ def test_without_a_contact_the_drive_is_not_asked(
         celeba.align_photos(settings(tmp_path / "new", download=True), ALIGN, NOTHING, workers=1)
 
 
-def test_a_file_that_is_no_model_is_told(folder: Path) -> None:
-    (folder / "yunet.onnx").write_bytes(b"no model")
-    asked = settings(folder, eyes=str(folder / "yunet.onnx"))
-    with pytest.raises(StageError, match="is no YuNet model"):
+@pytest.mark.parametrize("place", ["celeba/yunet.onnx", "yunet.onnx"])
+def test_a_model_is_looked_for_beside_the_images_and_then_from_the_root(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "yunet.onnx").write_bytes(b"no model")
+    (tmp_path / place).write_bytes(b"no model")
+    asked = settings(folder, eyes="yunet.onnx")
+    with pytest.raises(StageError, match=f"celeba.eyes: \\S*{place} is no YuNet model"):
         celeba.align_photos(asked, ALIGN, NOTHING, workers=1)
 
 
