@@ -8,10 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
 
 from models.variants import variant_from_dict
-from pipeline.core import params
+from pipeline.core import params, yaml_files
 
 ROOT = Path(__file__).resolve().parents[1]
 ALLOWED = {
@@ -19,7 +18,7 @@ ALLOWED = {
     "models": {"models"},
     "pipeline": {"pipeline", "crawl", "models"},
 }
-DVC_YAML = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
+DVC_YAML = yaml_files.read(ROOT / "dvc.yaml")
 STAGES = list(DVC_YAML["stages"])
 PROFILES = sorted((ROOT / "profiles").glob("*.yaml"))
 
@@ -79,33 +78,36 @@ def test_the_story_is_the_demo_with_the_rows_of_the_full_profile() -> None:
     assert story == demo
 
 
-def test_stages_declare_the_sections_they_load() -> None:
-    stages = DVC_YAML["stages"]
+def sections_of(stage: str) -> set[str]:
+    """The sections of params.yaml that a stage's main module loads."""
     sections = {model.__name__: name for name, model in params.SECTIONS.items()}
-    for name, stage in stages.items():
-        module = ROOT / "pipeline" / name / "__main__.py"
-        loaded = {
-            sections[node.args[0].attr]
-            for node in ast.walk(ast.parse(module.read_text(encoding="utf-8")))
-            if isinstance(node, ast.Call)
-            and ast.unparse(node.func) == "params.load"
-            and isinstance(node.args[0], ast.Attribute)
-        }
-        declared = {entry.split(".")[0] for entry in stage["params"]} - {params.VARIANTS}
-        assert loaded - {"compute"} == declared, name
+    module = ROOT / "pipeline" / stage / "__main__.py"
+    return {
+        sections[node.args[0].attr]
+        for node in ast.walk(ast.parse(module.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) == "params.load"
+        and isinstance(node.args[0], ast.Attribute)
+    }
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_stages_declare_the_sections_they_load(name: str) -> None:
+    declared = {entry.split(".")[0] for entry in DVC_YAML["stages"][name]["params"]}
+    assert sections_of(name) - {"compute"} == declared - {params.VARIANTS}
 
 
 # Plumbing carries data, names errors and draws pictures but decides no number; watching it would
-# train all variants anew for a caption. `compare` makes a page: it watches what draws.
+# train all variants anew for a caption. `compare` makes a page: it watches what draws. What answers
+# whether an image is excluded decides who is in the tables: every stage that asks watches it.
 PLUMBING = {"pipeline/core", "pipeline/figures", "crawl/errors.py", "models/errors.py"}
 DRAWS = {"compare"}
+CRAWLS = {"discover", "crawl"}
+EXCLUDES = "pipeline/core/exclude.py"
 
 
 def room_of(module: str) -> str:
-    """The room that a module of ours lies in: the folder below its package, or a file there.
-
-    Of the crawler, whose modules are run together, it is the whole package.
-    """
+    """The room that a module of ours lies in: the folder below its package, or a file there."""
     package, *rest = module.split(".")
     folder = ROOT / package / rest[0]
     return f"{package}/{rest[0]}" if folder.is_dir() else f"{package}/{rest[0]}.py"
@@ -140,15 +142,29 @@ def stage_code(name: str) -> set[str]:
         seen.add(module)
     rooms = {room_of(module) for module in seen}
     rooms -= PLUMBING - ({"pipeline/figures"} if name in DRAWS else set())
-    if "crawl/run.py" in rooms or "crawl/sources" in rooms:
-        rooms = {room for room in rooms if not room.startswith("crawl/")} | {"crawl"}
-    return rooms
+    if "exclude" in sections_of(name):
+        rooms.add(EXCLUDES)
+    # The crawler's modules run together: who crawls watches the whole package. To the others it
+    # brings bytes as they are.
+    rooms = {room for room in rooms if not room.startswith("crawl/")}
+    return rooms | ({"crawl"} if name in CRAWLS else set())
 
 
 @pytest.mark.parametrize("name", STAGES)
 def test_stages_watch_the_rooms_they_run_and_no_other(name: str) -> None:
     deps = {dep for dep in DVC_YAML["stages"][name]["deps"] if dep.split("/")[0] in ALLOWED}
     assert deps == stage_code(name)
+
+
+def test_only_what_crawls_watches_the_crawler() -> None:
+    watching = {
+        name
+        for name, stage in DVC_YAML["stages"].items()
+        if any(dep.split("/")[0] == "crawl" for dep in stage["deps"])
+    }
+    assert watching == CRAWLS
+    (asking,) = [path for path in modules() if path.name == "exclude.py"]
+    assert asking == ROOT / EXCLUDES
 
 
 def test_lock_file_is_fresh() -> None:
@@ -161,7 +177,7 @@ def test_lock_file_is_fresh() -> None:
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
     )
     stale: list[str] = []
-    for name, changes in yaml.safe_load(result.stdout.splitlines()[-1]).items():
+    for name, changes in yaml_files.loads(result.stdout.splitlines()[-1]).items():
         for change in changes:
             if change == "changed command":
                 stale.append(f"{name}: command")

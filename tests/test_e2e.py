@@ -19,8 +19,8 @@ from pathlib import Path
 import mlflow
 import pandas as pd
 import pytest
-import yaml
 
+from pipeline.core import yaml_files
 from tests.project import copy_project, environment
 from tests.ssh_server import SSHD, ssh_server
 
@@ -58,10 +58,10 @@ pytestmark = pytest.mark.e2e
 def make_tiny(project: Path) -> None:
     """Params that run the whole pipeline in a minute or two."""
     path = project / "params.yaml"
-    params = yaml.safe_load(path.read_text(encoding="utf-8"))
+    params = yaml_files.read(path)
     for section, values in TINY.items():
         params[section].update(values)
-    path.write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+    path.write_text(yaml_files.dumps(params), encoding="utf-8")
 
 
 def run(project: Path, *command: str, fails: bool = False) -> str:
@@ -100,7 +100,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_output_is_there(project: Path) -> None:
-    lock = yaml.safe_load((project / "dvc.lock").read_text(encoding="utf-8"))
+    lock = yaml_files.read(project / "dvc.lock")
     outs = [out["path"] for stage in lock["stages"].values() for out in stage.get("outs", [])]
     assert len(outs) > 20
     assert [out for out in outs if not (project / out).exists()] == []
@@ -115,7 +115,7 @@ def test_planted_faults_are_counted_and_explicit_posts_never_listed(project: Pat
     assert sum(crawl["outcomes"].values()) == crawl["posts"] == len(posts)
     assert crawl["outcomes"]["gone"] == 1
     assert crawl["outcomes"]["duplicate_bytes"] >= 1
-    failures = pd.read_parquet(project / "data/raw/failures.parquet")
+    failures = pd.read_parquet(project / "data/dropped/posts.parquet")
     assert len(failures) == len(posts) - crawl["outcomes"]["ok"]
     assert set(posts["rating"].dropna()) <= {"general", "safe", ""}
 
@@ -204,7 +204,7 @@ def test_another_project_takes_one_data_set(project: Path, author: Path, tmp_pat
     assert_same_files(project / "data/splits", other / "faces")
     run(author, "git", "commit", "-qm", "later", "--allow-empty")
     dvc(other, "update", "faces.dvc")
-    noted = yaml.safe_load((other / "faces.dvc").read_text(encoding="utf-8"))["deps"][0]["repo"]
+    noted = yaml_files.read(other / "faces.dvc")["deps"][0]["repo"]
     assert noted["rev_lock"] == run(author, "git", "rev-parse", "HEAD").strip()
 
 
@@ -285,12 +285,12 @@ def test_bad_input_ends_in_one_line(
 ) -> None:
     params = project / "params.yaml"
     before = params.read_text(encoding="utf-8")
-    content = yaml.safe_load(before)
+    content = yaml_files.loads(before)
     for section, values in change.items():
         content[section].update(values)
     outputs = sorted((project / "data").rglob("*"))
     try:
-        params.write_text(yaml.safe_dump(content), encoding="utf-8")
+        params.write_text(yaml_files.dumps(content), encoding="utf-8")
         command = [sys.executable, "-m", f"pipeline.{stage}"]
         printed = run(project, *command, *(["xgan"] if stage == "train" else []), fails=True)
     finally:

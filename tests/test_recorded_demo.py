@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+
+from pipeline.core import yaml_files
 
 ROOT = Path(__file__).resolve().parents[1]
-VARIANTS = list(yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["variants"])
+VARIANTS = list(yaml_files.read(ROOT / "params.yaml")["variants"])
 
 
 def recorded(name: str) -> Any:
@@ -19,7 +20,7 @@ def recorded(name: str) -> Any:
 
 
 def test_the_record_is_the_one_that_the_lock_file_names() -> None:
-    stages = yaml.safe_load((ROOT / "dvc.lock").read_text(encoding="utf-8"))["stages"]
+    stages = yaml_files.read(ROOT / "dvc.lock")["stages"]
     outs = {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", [])}
     files = [path for path in outs if path.endswith(".json")]
     assert len(files) >= 7 + len(VARIANTS)

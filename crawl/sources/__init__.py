@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
 
 from crawl.errors import CrawlError
-from crawl.exclude import Exclusions
 from crawl.posts import Post, posts_frame
 from crawl.sources import (  # noqa: F401 - importing them registers them
     archive,
@@ -18,32 +18,34 @@ from crawl.sources import (  # noqa: F401 - importing them registers them
     moebooru,
     zerochan,
 )
-from crawl.sources.base import parse_source
+from crawl.sources.base import nothing, parse_source
 from crawl.web.session import Session
 
 
 def discover(
-    sources: list[dict[str, Any]], session: Session, exclude: Exclusions | None = None
+    sources: list[dict[str, Any]], session: Session, excluded: Callable[[Post], str] = nothing
 ) -> tuple[pd.DataFrame, dict[str, int]]:
     """Asks each declared source for its posts.
 
     :param sources: declarations, e.g. ``{"name": "booru", "type": "danbooru", "url": …}``.
     :param session: how the web is asked.
-    :param exclude: posts that are dropped.
+    :param excluded: the verdict on a post that is not wanted, empty for all others.
     :returns: the table of posts (see ``posts_frame``) and, as ``<source>/<verdict>``, how many
         posts were listed or dropped and why. The same answers give the same table.
 
-    Raises CrawlError on a mistake in a declaration, SourceError when a page cannot be used.
+    Raises CrawlError on a mistake in a declaration, and before anything is asked when there is no
+    contact for a public host; SourceError when a page cannot be used.
     """
     declared = [parse_source(declaration) for declaration in sources]
     names = Counter(source.name for source in declared)
     for name, times in names.items():
         if times > 1:
             raise CrawlError(f"{times} sources are called '{name}': give each its own name")
+    session.require_contact(source.site for source in declared)
     posts: list[Post] = []
     counts: dict[str, int] = {}
     for source in declared:
-        listed, verdicts = source.discover(session, exclude)
+        listed, verdicts = source.discover(session, excluded)
         posts += listed
         counts |= {f"{source.name}/{verdict}": n for verdict, n in sorted(verdicts.items())}
     return posts_frame(posts), counts

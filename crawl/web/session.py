@@ -6,10 +6,10 @@ Everything this package requests, pages as well as images, goes through ``Sessio
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
-from urllib.parse import urlencode, urljoin
+from urllib.parse import urlencode, urljoin, urlsplit
 
 import aiohttp
 
@@ -90,6 +90,14 @@ class Session:
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """What ``work``, made of this session's coroutines, returns. Raises what it raises."""
         return self._runner.run(work)
+
+    def require_contact(self, urls: Iterable[str]) -> None:
+        """Raises CrawlError when one of ``urls`` may be on a public host and nobody could tell its
+        owner who asks. Nothing is asked or looked up; what is no web address is passed over.
+        """
+        hosts = {urlsplit(url).hostname or "" for url in urls if web_host(url)}
+        for host in sorted(hosts):
+            self._guard.require_contact(host, self._connect_to.get(host, (host, 0))[0])
 
     def page(self, url: str, credentials: Credentials = _NOBODY) -> Page:
         """The page at ``url``, redirects followed. Raises FetchError unless it is HTTP 200."""

@@ -8,14 +8,16 @@ A stage reads its own section, and those that stages share: ``web``, how politel
 from __future__ import annotations
 
 import difflib
+from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
-from crawl.exclude import Exclusions
+from crawl.settings import CrawlSettings
+from pipeline.core import yaml_files
 from pipeline.core.errors import StageError
+from pipeline.core.exclude import Exclusions
 
 Fraction = Field(ge=0.0, le=1.0)
 DetectorName = Literal["animeface", "cascade", "annotated", "none"]  # see faces.detectors
@@ -27,6 +29,24 @@ class Section(BaseModel):
     """A section of ``params.yaml``; immutable, no key beyond those declared."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def section_of(settings: type, name: str) -> Any:
+    """The keys of section ``name``, as the fields of the dataclass ``settings`` define them.
+
+    Type, default and bounds stand there and nowhere else; see `crawl.settings.knob`.
+    """
+    hints = get_type_hints(settings)
+    keys: dict[str, Any] = {
+        item.name: (hints[item.name], Field(item.default, **item.metadata["bounds"]))
+        for item in fields(settings)
+        if item.metadata.get("section") == name
+    }
+    return create_model(name, __base__=Section, **keys)
+
+
+_WEB: Any = section_of(CrawlSettings, "web")
+_CRAWL: Any = section_of(CrawlSettings, "crawl")
 
 
 class Compute(Section):
@@ -48,19 +68,12 @@ class Demo(Section):
     seed: int = 0
 
 
-class Web(Section):
-    """How politely sites are asked, for pages and for images. See ``crawl.settings``."""
-
-    contact: str = ""  # an e-mail or URL that a site's owner can complain to
-    rate: float = Field(gt=0)  # requests per second and host
-    concurrency: int = Field(ge=1)  # transfers at once per host
-    timeout: float = Field(30.0, gt=0)  # seconds
-    retries: int = Field(4, ge=0)
-    allow_private_hosts: tuple[str, ...] = ()
+class Web(_WEB):
+    """How politely sites are asked, for pages and for images: keys of ``crawl.settings``."""
 
 
 class Exclude(Section):
-    """Take-downs: what is left out wherever it turns up. See ``crawl.exclude``."""
+    """Take-downs: what is left out wherever it turns up. See ``pipeline.core.exclude``."""
 
     images: tuple[Word, ...] = ()
     tags: tuple[Word, ...] = ()
@@ -77,12 +90,9 @@ class Discover(Section):
     sources: list[dict[str, Any]] = Field(min_length=1)
 
 
-class Crawl(Section):
-    """What is accepted of what comes back. See ``crawl.settings``."""
+class Crawl(_CRAWL):
+    """What is accepted of what comes back: keys of ``crawl.settings``, and the shards' size."""
 
-    max_bytes: int = Field(30_000_000, gt=0)
-    max_pixels: int = Field(60_000_000, gt=0)
-    max_failure_fraction: float = Fraction
     shard_mb: int = Field(256, gt=0)
 
 
@@ -219,6 +229,8 @@ SECTIONS: dict[str, type[Section]] = {
     "compare": Compare,
 }
 VARIANTS = "variants"  # free-form here; models.variants checks each row
+PATH = Path("params.yaml")
+_ANEW = "`face2anime profile demo` writes it anew"
 
 Model = TypeVar("Model", bound=Section)
 
@@ -229,16 +241,15 @@ def nearest(word: str, known: list[str]) -> str:
     return f" — did you mean '{close[0]}'?" if close else f" (known: {', '.join(known)})"
 
 
-def read_yaml(path: Path = Path("params.yaml")) -> dict[str, Any]:
+def read_yaml(path: Path = PATH) -> dict[str, Any]:
     """All of ``path`` as plain dicts. Raises StageError when it is absent or not a mapping."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise StageError(f"{path} is missing: cp profiles/demo.yaml {path}") from None
-    except yaml.YAMLError as error:
-        raise StageError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(content, dict):
-        raise StageError(f"{path} holds no sections: cp profiles/demo.yaml {path}")
+        content = yaml_files.read(path)
+    except OSError as error:
+        why = "is missing" if isinstance(error, FileNotFoundError) else f"is unreadable ({error})"
+        raise StageError(f"{path} {why}: {_ANEW}") from None
+    if not content or not isinstance(content, dict):
+        raise StageError(f"{path} holds no sections: {_ANEW}")
     known = [*SECTIONS, VARIANTS]
     for section in content:
         if section not in known:
@@ -246,7 +257,7 @@ def read_yaml(path: Path = Path("params.yaml")) -> dict[str, Any]:
     return content
 
 
-def load(model: type[Model], path: Path = Path("params.yaml")) -> Model:
+def load(model: type[Model], path: Path = PATH) -> Model:
     """The section of ``path`` that ``model`` describes.
 
     Raises StageError naming file, section and key, and the nearest valid one, on any mistake.
@@ -267,7 +278,7 @@ def plain(*settings: Section) -> dict[str, Any]:
     return {names[type(section)]: section.model_dump(mode="json") for section in settings}
 
 
-def load_variants(path: Path = Path("params.yaml")) -> dict[str, dict[str, Any]]:
+def load_variants(path: Path = PATH) -> dict[str, dict[str, Any]]:
     """The rows of ``variants``, unchecked: name → what ``models.variants`` reads."""
     rows = read_yaml(path).get(VARIANTS)
     if not isinstance(rows, dict) or not rows:
@@ -278,6 +289,8 @@ def load_variants(path: Path = Path("params.yaml")) -> dict[str, dict[str, Any]]
 def _first_mistake(section: str, model: type[Section], error: ValidationError) -> str:
     # An unknown key explains a missing one: name it first.
     first = min(error.errors(), key=lambda mistake: mistake["type"] != "extra_forbidden")
+    if not first["loc"]:
+        return f"section '{section}' is no list of keys with their values: {first['input']!r}"
     *parents, key = [str(part) for part in first["loc"]]
     where = ".".join([section, *parents])
     if first["type"] == "extra_forbidden":

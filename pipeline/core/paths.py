@@ -5,10 +5,10 @@ from pathlib import Path
 DEMO = Path("data/demo")
 POSTS = Path("data/posts.parquet")
 RAW = Path("data/raw")
-FAILURES = RAW / "failures.parquet"
 FACES = Path("data/faces")
 ANIME = Path("data/anime")
 PHOTOS = Path("data/photos")
 DROPPED = Path("data/dropped")  # what the stages left out, and why; tables without images
+FAILURES = DROPPED / "posts.parquet"  # posts that gave no image
 SPLITS = Path("data/splits")
 CHECKPOINTS = Path("checkpoints")

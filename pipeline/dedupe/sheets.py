@@ -16,7 +16,7 @@ from PIL import Image
 from pipeline.core import tables
 from pipeline.core.params import Dedupe
 from pipeline.duplicates.rules import COPIES, DIFFERENT, VARIANT
-from pipeline.figures import sheets
+from pipeline.figures import charts, sheets
 
 SHOWN = 64  # pairs on a sheet: the least certain ones
 LISTED = 128  # pairs of a sheet's kind in the table, those on the sheet first
@@ -46,7 +46,7 @@ def write(folder: Path, faces: pd.DataFrame, pairs: pd.DataFrame, settings: Dedu
         "outline": settings.variant_correlation,
     }
     values = {name: pairs[name].dropna().to_numpy() for name in limits}
-    sheets.histograms(folder / "pairs.png", values, limits)
+    charts.histograms(folder / "pairs.png", values, limits)
 
 
 def _doubt(pairs: pd.DataFrame, settings: Dedupe) -> pd.Series:

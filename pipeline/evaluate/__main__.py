@@ -24,7 +24,7 @@ from models.runtime.files import read_json
 from pipeline.core import params, stage, tables, tracking
 from pipeline.evaluate.evaluator import Judge
 from pipeline.evaluate.truth import read_truth, with_truth
-from pipeline.figures import plots as pictures
+from pipeline.figures import sheets
 
 SPLITS = Path("data/splits")
 CHECKPOINTS = Path("checkpoints")
@@ -113,15 +113,15 @@ def evaluate_direction(
     return block
 
 
-def sheet(translator: Translator, source: Domain, direction: str, rows: int) -> np.ndarray:
-    """2 × ``rows`` held-out sources, their translations and the way back; uint8 [H, W, 3]."""
+def draw(path: Path, translator: Translator, source: Domain, direction: str, rows: int) -> None:
+    """Write a PNG of 2 × ``rows`` held-out sources, their translations and the way back."""
     shown = source.take(range(min(2 * rows, len(source))))
     there = translator.translate(shown.images, direction, shown.labels)
     back = translator.translate(there, opposite(direction), shown.labels)
     a, b = DIRECTIONS[direction]
     columns = {f"{a} (real)": shown.images, f"to {b}": there, f"back to {a}": back}
     title = f"{translator.variant.name}: {a} to {b}, held-out test images, not hand-picked"
-    return pictures.comparison_sheet({name: channels_last(x) for name, x in columns.items()}, title)
+    sheets.comparison_sheet(path, {name: channels_last(x) for name, x in columns.items()}, title)
 
 
 def opposite(direction: str) -> str:
@@ -170,8 +170,8 @@ def main(variant: str) -> None:
         folder = stage.SHEETS / "evaluate" / variant
         with tables.new_folder(folder) as out:
             for direction, (source, _) in DIRECTIONS.items():
-                picture = sheet(translator, held["test"][source], direction, settings.sheet_rows)
-                pictures.save(out / f"{direction}.png", picture)
+                path = out / f"{direction}.png"
+                draw(path, translator, held["test"][source], direction, settings.sheet_rows)
         stage.write_json(stage.METRICS / f"{variant}.json", result)
         run.metrics(headline(result))
         run.artifact(stage.METRICS / f"{variant}.json", "evaluation")

@@ -30,7 +30,7 @@ from pipeline.faces.animeface_process import EndlessError
 from pipeline.faces.detect import Detection, check_detector
 from pipeline.faces.detectors import Found, check_settings, find
 from pipeline.faces.measures import GATES, attributes, colours, failed_gate, places, sharpness
-from pipeline.figures import sheets
+from pipeline.figures import charts, sheets
 from pipeline.imaging import images
 from pipeline.imaging.align import align_face
 
@@ -226,7 +226,7 @@ def _draw_sheets(result: FacesResult, settings: Faces, align: Align) -> None:
     }
     known = result.frame[measures].dropna(axis="columns", how="all")  # no eyes, no tilt
     values = {str(name): known[name].to_numpy() for name in known}
-    sheets.histograms(SHEETS / "measures.png", values, limits)
+    charts.histograms(SHEETS / "measures.png", values, limits)
 
 
 def main() -> None:

@@ -32,7 +32,7 @@ from models.recognizer.training import (
 from models.runtime.files import write_bytes
 from pipeline.core import params, stage, tables, tracking
 from pipeline.core.errors import StageError
-from pipeline.figures import plots as pictures
+from pipeline.figures import charts
 
 SPLITS = Path("data/splits")
 OUT = Path("checkpoints/recognizer")
@@ -153,13 +153,13 @@ def draw(
             if head in domain.labels
         }
         title = f"{head}: validation, evaluation recognizer"
-        pictures.confusion_sheet(sheets / f"{head}.png", counts, judge.heads[head], title)
+        charts.confusion(sheets / f"{head}.png", counts, judge.heads[head], title)
     panels = {
         f"{head}, {name}": pair for name, heads in measured.items() for head, pair in heads.items()
     }
     if panels:
         title = "Reliability: test, evaluation recognizer"
-        pictures.reliability_sheet(sheets / "reliability.png", panels, title)
+        charts.reliability(sheets / "reliability.png", panels, title)
 
 
 def main() -> None:

@@ -26,7 +26,7 @@ from pipeline.core.paths import ANIME, DROPPED, PHOTOS
 from pipeline.core.paths import SPLITS as OUT
 from pipeline.duplicates import hashes
 from pipeline.duplicates.rules import kept_relations
-from pipeline.figures import sheets
+from pipeline.figures import charts, sheets
 from pipeline.imaging.attributes import ATTRIBUTES
 from pipeline.split import cards
 
@@ -165,7 +165,7 @@ def main() -> None:
                     counts["related_pairs"] = int(related.isin(set(ids)).all(axis=1).sum())
                 metrics[domain] = {"excluded": int(excluded.sum()), **counts}
                 attributes = metrics[domain]["attributes"]
-                sheets.bars(SHEETS / f"{domain}_attributes.png", attributes, domain)
+                charts.bars(SHEETS / f"{domain}_attributes.png", attributes, domain)
                 shown = parts["train"].head(100)
                 faces = [tables.decode(image["bytes"]) for image in shown["image"]]
                 sheets.contact_sheet(SHEETS / f"{domain}.png", faces)

@@ -6,8 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
+from pipeline.core import yaml_files
 from pipeline.figures.markdown import grid
 from pipeline.imaging.attributes import ATTRIBUTES, UNKNOWN, values_of
 
@@ -60,7 +59,7 @@ def markdown(card: Mapping[str, Any], summaries: Mapping[str, dict[str, Any]]) -
         "## Known biases",
         "\n".join(f"- {text}" for text in card["biases"]) or "None that the numbers show.",
     ]
-    header = yaml.safe_dump(front, sort_keys=False, allow_unicode=True)
+    header = yaml_files.dumps(front)
     return f"---\n{header}---\n\n" + "\n\n".join(sections) + "\n"
 
 

@@ -10,9 +10,8 @@ from typing import Any
 
 import mlflow
 import pytest
-import yaml
 
-from pipeline.core import tracking
+from pipeline.core import tracking, yaml_files
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -80,7 +79,7 @@ def log_into_fake(monkeypatch: pytest.MonkeyPatch) -> FakeRun:
 
 def write_params(changes: Mapping[str, Mapping[str, Any]]) -> None:
     """``params.yaml`` in the working directory: the demo's, with these keys changed."""
-    content = yaml.safe_load((ROOT / "profiles/demo.yaml").read_text(encoding="utf-8"))
+    content = yaml_files.read(ROOT / "profiles/demo.yaml")
     for section, values in changes.items():
         content[section].update(values)
-    Path("params.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    Path("params.yaml").write_text(yaml_files.dumps(content), encoding="utf-8")

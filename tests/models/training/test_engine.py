@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import torch
-import yaml
 
 from models.checkpoint import untrained_translator
 from models.data.conditioning import one_hot
@@ -28,6 +27,7 @@ from models.training.callback import Silent
 from models.training.engine import train
 from models.training.settings import training_key
 from models.variants import LOSSES, Variant, variant_from_dict
+from pipeline.core import yaml_files
 from tests.models.helpers import assert_descends, domain, settings, variant
 
 PHOTOS, ANIME = domain("photos"), domain("anime")
@@ -282,7 +282,7 @@ def test_losses_that_ask_a_recognizer_need_one_and_leave_it_as_it_is():
 
 
 FULL = Path(__file__).resolve().parents[3] / "profiles/full.yaml"
-ROWS = yaml.safe_load(FULL.read_text(encoding="utf-8"))["variants"]
+ROWS = yaml_files.read(FULL)["variants"]
 LEARNT = [name for name in ROWS if name != "gatys"]
 
 

@@ -10,12 +10,11 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 
 from pipeline.celeba import __main__ as celeba
 from pipeline.celeba.layout import ATTRIBUTES, IDENTITY, PARTITION, TEMPLATE_EYES
 from pipeline.celeba.rules import warnings
-from pipeline.core import tables
+from pipeline.core import tables, yaml_files
 from pipeline.core.errors import StageError
 from pipeline.core.params import Align, Celeba, Exclude
 from pipeline.demo.attributes import CELEBA_ATTRIBUTES
@@ -259,7 +258,7 @@ def test_main_writes_table_list_and_sheet(folder, tmp_path, monkeypatch, fake_ru
         "exclude": {},
         "celeba": settings(folder).model_dump(mode="json"),
     }
-    Path("params.yaml").write_text(yaml.safe_dump(content))
+    Path("params.yaml").write_text(yaml_files.dumps(content))
     celeba.main()
     said = capsys.readouterr().out
     assert "celeba: listed 12 → present 12 → after_Male_no 8 → kept 7\n" in said

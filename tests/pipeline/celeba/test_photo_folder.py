@@ -10,11 +10,10 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 
 from pipeline.celeba import __main__ as celeba
 from pipeline.compare import __main__ as compare
-from pipeline.core import tables
+from pipeline.core import tables, yaml_files
 from pipeline.core.errors import StageError
 from pipeline.core.params import Align, Celeba, Exclude
 from pipeline.crawl import __main__ as crawl
@@ -74,11 +73,11 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, FakeRun]:
             path.write_bytes(tables.encode_png(shape(number, striped)))
     (project / "local/a/part0/0.png").write_bytes(b"no image")
     (project / "local/b/part9.png").write_bytes(tables.encode_png(shape(0, True)[:, ::-1]))
-    content = yaml.safe_load((ROOT / "profiles/folders.yaml").read_text(encoding="utf-8"))
+    content = yaml_files.read(ROOT / "profiles/folders.yaml")
     for section, values in TINY.items():
         content[section].update(values)
     content["variants"]["cyclegan"] |= {"channels": 4, "blocks": 1, "discriminator_channels": 4}
-    (project / "params.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    (project / "params.yaml").write_text(yaml_files.dumps(content), encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(project)
         run = log_into_fake(patch)
@@ -104,6 +103,19 @@ def test_every_picture_is_a_row_of_its_middle(project) -> None:
     assert (rows[["hair", "eyes", "skin", "hair_from", "smile"]] == "unknown").all(axis=None)
     assert set(rows[["box_x", "box_y", "box_w"]].itertuples(index=False, name=None)) == {(6, 0, 48)}
     assert metrics(project[0], "faces")["enlarged"] == 0
+
+
+def test_every_data_folder_of_a_stage_reads_as_one_table_with_images(project) -> None:
+    """One line of pandas, as the README has it: a foreign file would take the images away."""
+    stages = yaml_files.read(ROOT / "dvc.yaml")["stages"]
+    outs = [out for stage in stages.values() for out in stage["outs"] if isinstance(out, str)]
+    folders = [project[0] / out for out in outs if out.startswith("data/") and out != "data/demo"]
+    folders = [folder for folder in folders if folder.is_dir()]
+    assert len(folders) == 5
+    for folder in [place for out in folders for place in (out, *out.glob("*/"))]:
+        frame = pd.read_parquet(folder)
+        assert len(frame) and frame["image"].map(lambda image: len(image["bytes"])).all(), folder
+        assert all(file.is_dir() or "-" in file.stem for file in folder.iterdir()), folder
 
 
 def test_only_true_copies_go(project) -> None:

@@ -8,18 +8,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 
 from pipeline.compare import ablation
-from pipeline.core import tracking
+from pipeline.core import tracking, yaml_files
 from pipeline.core.errors import StageError
 from tests.pipeline.conftest import write_params
 from tests.project import environment
 
 # Writes what `compare` and `train` write: the KID is the seed for one variant, 5 for the other.
 PIPELINE = """
-import json, pathlib, yaml
-seed = yaml.safe_load(open("params.yaml"))["train"]["seed"]
+import json, pathlib, ruamel.yaml
+seed = ruamel.yaml.YAML(typ="safe").load(open("params.yaml"))["train"]["seed"]
 rows = [("good", 10, seed, 0.5 + seed / 10), ("bad", 2000, 5, 0.5)]
 for variant, *_ in rows:
     folder = pathlib.Path("checkpoints") / variant
@@ -105,7 +104,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             "outs": outs,
         },
     }
-    Path("dvc.yaml").write_text(yaml.safe_dump({"stages": stages}))
+    Path("dvc.yaml").write_text(yaml_files.dumps({"stages": stages}))
     Path("work.py").write_text(PIPELINE.replace("@LOG@", str(tmp_path / "log")))
     Path("raw").write_text("like CelebA's own files: in neither git nor DVC")
     for command in ("git init -q", "dvc init -q", "dvc repro -q"):

@@ -5,19 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import yaml
 
-from pipeline.core import params
+from pipeline.core import params, yaml_files
 from pipeline.core.errors import StageError
 
 DEMO = Path(__file__).resolve().parents[3] / "profiles/demo.yaml"
 
 
 def with_change(tmp_path: Path, change) -> Path:
-    content = yaml.safe_load(DEMO.read_text(encoding="utf-8"))
+    content = yaml_files.read(DEMO)
     change(content)
     path = tmp_path / "params.yaml"
-    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    path.write_text(yaml_files.dumps(content), encoding="utf-8")
     return path
 
 
@@ -43,7 +42,7 @@ def test_missing_section_key_and_file(tmp_path: Path) -> None:
     path = with_change(tmp_path, lambda content: content["train"].pop("budget_images"))
     with pytest.raises(StageError, match="'train'.*'budget_images' is missing"):
         params.load(params.Train, path)
-    with pytest.raises(StageError, match="cp profiles/demo.yaml"):
+    with pytest.raises(StageError, match="absent.yaml is missing: `face2anime profile demo`"):
         params.load(params.Train, tmp_path / "absent.yaml")
 
 

@@ -15,12 +15,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from crawl.exclude import Exclusions
 from crawl.outcomes import Outcome
 from crawl.posts import Post
 from crawl.run import Result
 from pipeline.core import stage, tables
 from pipeline.core.errors import StageError
+from pipeline.core.exclude import Exclusions
 from pipeline.core.paths import FAILURES, POSTS, RAW
 from pipeline.crawl import __main__ as crawl
 from pipeline.crawl import raw as raw_shards

@@ -12,9 +12,8 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 
-from pipeline.core import tables
+from pipeline.core import tables, yaml_files
 from pipeline.core.params import Align, Dedupe
 from pipeline.dedupe import __main__ as dedupe
 from pipeline.demo.anime.page import draw_page, page_size
@@ -280,7 +279,7 @@ def test_main_writes_kept_dropped_pairs_and_sheets(tmp_path, monkeypatch, fake_r
     everyone = 8 + 4 * len(KINDS)
     everyone_ids = set(pd.read_parquet(dedupe.FACES)["id"])
     content = {"compute": {"workers": 1}, "dedupe": SETTINGS.model_dump(), "exclude": {}}
-    Path("params.yaml").write_text(yaml.safe_dump(content))
+    Path("params.yaml").write_text(yaml_files.dumps(content))
     dedupe.main()
     kept = pd.read_parquet(dedupe.OUT)
     dropped = pd.read_parquet(dedupe.DROPPED / "anime.parquet")
@@ -293,7 +292,7 @@ def test_main_writes_kept_dropped_pairs_and_sheets(tmp_path, monkeypatch, fake_r
     assert fake_run.logged["kept"] == len(kept) and fake_run.logged["excluded"] == 0
 
     content["exclude"] = {"images": [kept["url"][0]]}
-    Path("params.yaml").write_text(yaml.safe_dump(content))
+    Path("params.yaml").write_text(yaml_files.dumps(content))
     dedupe.main()
     assert fake_run.logged["excluded"] == 1 and fake_run.logged["faces"] == everyone - 1
     assert kept["url"][0] not in set(pd.read_parquet(dedupe.OUT)["url"])

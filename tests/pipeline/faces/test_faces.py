@@ -11,9 +11,8 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 
-from pipeline.core import tables
+from pipeline.core import tables, yaml_files
 from pipeline.core.errors import StageError
 from pipeline.core.params import Align, Exclude, Faces
 from pipeline.demo.anime.page import draw_page, page_size
@@ -265,7 +264,7 @@ def test_main_writes_faces_lists_and_sheets(raw, tmp_path, monkeypatch, fake_run
         "exclude": {},
         "faces": SETTINGS.model_dump(),
     }
-    Path("params.yaml").write_text(yaml.safe_dump(content))
+    Path("params.yaml").write_text(yaml_files.dumps(content))
     faces.main()
     assert len(pd.read_parquet(faces.OUT)) == fake_run.logged["kept"] >= 3
     assert len(pd.read_parquet(faces.DROPPED / "faces.parquet")) == 2

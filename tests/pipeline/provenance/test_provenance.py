@@ -11,11 +11,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import yaml
 
 from pipeline import cli
 from pipeline.celeba import __main__ as celeba
-from pipeline.core import tables
+from pipeline.core import tables, yaml_files
 from pipeline.core.errors import StageError
 from pipeline.core.paths import ANIME, DEMO, DROPPED, FACES, FAILURES, PHOTOS, POSTS, RAW, SPLITS
 from pipeline.crawl import __main__ as crawl
@@ -196,7 +195,7 @@ def test_what_provenance_says_to_exclude_takes_an_image_out_of_all_tables(
     images = [
         name
         for asked in (copied, photo["file"])
-        for name in yaml.safe_load(trace(asked)["take down"][0].partition("images: ")[2])
+        for name in yaml_files.loads(trace(asked)["take down"][0].partition("images: ")[2])
     ]
     urls = {
         row["url"]

@@ -10,9 +10,8 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 
-from pipeline.core import stage, tables
+from pipeline.core import stage, tables, yaml_files
 from pipeline.core.params import Celeba
 from pipeline.imaging.attributes import values_of
 from pipeline.split import __main__ as split
@@ -116,7 +115,7 @@ def test_markdown_has_front_matter_both_columns_and_its_pictures(
 ) -> None:
     text = (written / domain / "README.md").read_text(encoding="utf-8")
     _, header, body = text.split("---\n", 2)
-    front = yaml.safe_load(header)
+    front = yaml_files.loads(header)
     assert front["license"] == "other" and front["size_categories"] == ["n<1K"]
     files = front["configs"][0]["data_files"]
     assert [file["split"] for file in files] == ["train", "validation", "test"]

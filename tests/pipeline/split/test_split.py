@@ -9,9 +9,8 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 
-from pipeline.core import tables
+from pipeline.core import tables, yaml_files
 from pipeline.core.errors import StageError
 from pipeline.core.params import Split
 from pipeline.duplicates import hashes
@@ -200,7 +199,7 @@ def test_main_writes_three_splits_of_both_domains(tmp_path, monkeypatch, fake_ru
         "split": SETTINGS.model_dump(),
         "exclude": {"images": list(gone.values())},
     }
-    Path("params.yaml").write_text(yaml.safe_dump(content))
+    Path("params.yaml").write_text(yaml_files.dumps(content))
     split.main()
     sizes = {"photos": 59, "anime": 89}
     for domain, size in sizes.items():
