@@ -105,7 +105,7 @@ def light_reader(heads: dict[str, list[str]], size: int, limit: int) -> Recogniz
 
 
 def assert_descends(loss: Callable[[], Tensor], weights: Iterable[Tensor]) -> None:
-    """A step against the gradient that should lower `loss` by 1/10,000 does, about.
+    """A step against the gradient that should lower `loss` a little does, by about as much.
 
     The gradient is right, and one step on one batch learns: what no rounding, and no luck of a long
     training, decides. `loss` may draw at random.
@@ -114,7 +114,7 @@ def assert_descends(loss: Callable[[], Tensor], weights: Iterable[Tensor]) -> No
     torch.manual_seed(1)
     before = loss()
     slopes = torch.autograd.grad(before, weights, allow_unused=True, materialize_grads=True)
-    wanted = 1e-4 * before.detach().abs()
+    wanted = 1e-6 + 1e-4 * before.detach().abs()
     size = wanted / sum(slope.square().sum() for slope in slopes)
     with torch.no_grad():
         for weight, slope in zip(weights, slopes, strict=True):

@@ -173,7 +173,7 @@ def test_generators_and_such_discriminators_learn(changes):
 
     def verdict() -> torch.Tensor:
         now, fakes = fresh(), fakes_of(step)
-        return sum((discriminator_terms(now, fakes) | penalty_terms(now, fakes)).values())
+        return sum(discriminator_terms(now, fakes).values())
 
     judges = step.networks.discriminators
     assert_descends(verdict, judges.parameters())
