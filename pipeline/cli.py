@@ -12,7 +12,7 @@ import typer
 from models.errors import ModelError
 from models.training.run_file import plan
 from models.training.settings import TrainSettings
-from pipeline.core import params
+from pipeline.core import params, profiles
 from pipeline.core.errors import StageError
 from pipeline.provenance import origin
 from pipeline.train import sync as imported
@@ -24,6 +24,22 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_
 @app.callback()
 def _commands() -> None:
     """What is asked of face2anime's data and runs by hand; run it in the project's folder."""
+
+
+@app.command()
+def profile(
+    name: Annotated[str | None, typer.Argument(help="one of `profiles/`; none: lists them")] = None,
+    force: Annotated[bool, typer.Option(help="Lose the changes of params.yaml.")] = False,
+) -> None:
+    """Write params.yaml by a profile: the demo's knobs, and what NAME changes of them."""
+    if name:
+        profiles.use(name, force=force)
+        print(f"{params.PATH} is profile {name} now: `dvc repro` runs it")
+        return
+    known = profiles.names()
+    width = max(map(len, known))
+    for each in known:
+        print(f"{each:<{width}}  {profiles.about(each)}")
 
 
 @app.command()

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from models.variants import variant_from_dict
 from pipeline.core import params, yaml_files
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -20,7 +19,6 @@ ALLOWED = {
 }
 DVC_YAML = yaml_files.read(ROOT / "dvc.yaml")
 STAGES = list(DVC_YAML["stages"])
-PROFILES = sorted((ROOT / "profiles").glob("*.yaml"))
 
 
 def imported_packages(module: Path) -> set[str]:
@@ -52,30 +50,6 @@ def test_only_tracking_imports_mlflow_and_models_stays_bare() -> None:
         assert "mlflow" not in packages or name == "pipeline/core/tracking.py", name
         if name.startswith("models/"):
             assert not packages & {"dvc", "mlflow", "pydantic", "cv2", "animeface"}, name
-
-
-def test_params_are_the_demo_profile() -> None:
-    demo = (ROOT / "profiles/demo.yaml").read_text(encoding="utf-8")
-    assert (ROOT / "params.yaml").read_text(encoding="utf-8") == demo
-
-
-@pytest.mark.parametrize("profile", PROFILES, ids=lambda path: path.stem)
-def test_profiles_are_valid(profile: Path) -> None:
-    for model in params.SECTIONS.values():
-        params.load(model, profile)
-    for name, row in params.load_variants(profile).items():
-        variant_from_dict(row, name)
-
-
-def test_the_story_is_the_demo_with_the_rows_of_the_full_profile() -> None:
-    story, demo, full = (
-        params.read_yaml(ROOT / f"profiles/{name}.yaml") for name in ("story", "demo", "full")
-    )
-    rows = story.pop("variants")
-    assert list(rows) == list(full["variants"])
-    assert rows["cyclegan"] == demo["variants"]["cyclegan"]
-    assert rows["xgan_domain"] == demo.pop("variants")["xgan"]
-    assert story == demo
 
 
 def sections_of(stage: str) -> set[str]:

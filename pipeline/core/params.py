@@ -65,7 +65,7 @@ class Demo(Section):
 
     faces: int = Field(ge=0)
     photos: int = Field(ge=0)
-    seed: int = 0
+    seed: int
 
 
 class Web(_WEB):
@@ -150,7 +150,7 @@ class Celeba(Section):
     drop: dict[str, bool] = {}  # … and value that it must not have
     male_fraction: float | None = Field(None, ge=0.0, lt=1.0)  # of the kept; None: as they come
     limit: int = Field(0, ge=0)  # 0: all
-    seed: int = 0
+    seed: int = 1
 
 
 class Split(Section):
@@ -158,7 +158,7 @@ class Split(Section):
 
     val: float = Field(gt=0, lt=0.5)
     test: float = Field(gt=0, lt=0.5)
-    seed: int = 0
+    seed: int
     near_bits: int = Field(ge=0, le=256)
     max_per_domain: int = Field(0, ge=0)  # 0: all
 
@@ -172,7 +172,7 @@ class Recognizer(Section):
     images: int = Field(gt=0)  # budget: images seen
     batch_size: int = Field(gt=0)
     lr: float = Field(gt=0)
-    seed: int = 0
+    seed: int
 
 
 class Train(Section):
@@ -186,7 +186,7 @@ class Train(Section):
     decay_from: float = Fraction  # of the budget; the rate then falls linearly to zero
     ema_half_life: float = Field(ge=0)  # in images
     pool_size: int = Field(ge=0)
-    seed: int = 0
+    seed: int
     log_every: int = Field(gt=0)  # in images, as the three below
     sample_every: int = Field(gt=0)
     evaluate_every: int = Field(gt=0)  # on held-out images
@@ -201,7 +201,7 @@ class Evaluate(Section):
 
     max_images: int = Field(2000, ge=8)  # of each split and domain; more only narrow intervals
     bootstrap: int = Field(ge=10)  # draws behind each interval
-    seed: int = 0
+    seed: int
     sheet_rows: int = Field(gt=0)
 
 

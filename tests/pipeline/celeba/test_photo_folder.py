@@ -14,7 +14,7 @@ import pytest
 
 from pipeline.celeba import __main__ as celeba
 from pipeline.compare import __main__ as compare
-from pipeline.core import tables, yaml_files
+from pipeline.core import profiles, tables, yaml_files
 from pipeline.core.errors import StageError
 from pipeline.core.params import Align, Celeba, Exclude
 from pipeline.crawl import __main__ as crawl
@@ -74,7 +74,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, FakeRun]:
             path.write_bytes(tables.encode_png(shape(number, striped)))
     (project / "local/a/part0/0.png").write_bytes(b"no image")
     (project / "local/b/part9.png").write_bytes(tables.encode_png(shape(0, True)[:, ::-1]))
-    content = yaml_files.read(ROOT / "profiles/folders.yaml")
+    content = yaml_files.loads(profiles.merged("folders", ROOT / "profiles"))
     for section, values in TINY.items():
         content[section].update(values)
     content["variants"]["cyclegan"] |= {"channels": 4, "blocks": 1, "discriminator_channels": 4}

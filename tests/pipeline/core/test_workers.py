@@ -205,7 +205,7 @@ def test_an_address_that_is_none_is_refused(tmp_path: Path, address: str) -> Non
 def test_dasks_workers_get_a_stages_functions_by_name(tmp_path: Path, backend, module) -> None:
     (tmp_path / "stages").mkdir()
     (tmp_path / "stages/job.py").write_text(
-        "from pipeline import stage\n"
+        "from pipeline.core import stage\n"
         "def main() -> None:\n"
         "    print(main.__module__)\n"
         "if __name__ == '__main__':\n"
