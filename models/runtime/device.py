@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import torch
 
 from models.errors import ModelError
+from models.knobs import PRECISIONS, refuse_unknown
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -30,8 +31,7 @@ def fast_bf16(device: torch.device) -> bool:
 
 def pick_precision(name: str, device: torch.device) -> str:
     """ "bf16" or "fp32"; "auto" is bf16 where it is fast. ModelError for another name."""
-    if name not in ("auto", "bf16", "fp32"):
-        raise ModelError(f"unknown precision {name!r}: use auto, bf16 or fp32")
+    refuse_unknown("precision", [name], PRECISIONS)
     if name == "auto":
         return "bf16" if fast_bf16(device) else "fp32"
     return name

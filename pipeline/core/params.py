@@ -12,21 +12,19 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from crawl.exclude import Exclusions
+from models.metrics.sizes import MIN_IMAGES, MOST_IMAGES
+from models.recognizer.settings import RecognizerSettings
+from models.training.settings import TrainSettings
 from pipeline.core.errors import StageError
+from pipeline.core.sections import Section, section_of
 
 Fraction = Field(ge=0.0, le=1.0)
 DetectorName = Literal["animeface", "cascade", "annotated", "none"]  # see faces.detectors
 DaskAddress = Annotated[str, Field(pattern=r"^((tcp|tls)://.+:\d+)?$")]  # tcp://host:8786
 Word = Annotated[str, Field(min_length=1)]  # an empty one would name all that lacks a name
-
-
-class Section(BaseModel):
-    """A section of ``params.yaml``; immutable, no key beyond those declared."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Compute(Section):
@@ -153,43 +151,30 @@ class Split(Section):
     max_per_domain: int = Field(0, ge=0)  # 0: all
 
 
-class Recognizer(Section):
+_Train = section_of(
+    TrainSettings,
+    leave_out=("device", "threads", "sample_count"),
+    optional=("accumulate", "seed", "precision", "compile", "deterministic"),
+)
+_Recognizer = section_of(RecognizerSettings, leave_out=("precision", "device"))
+
+
+class Recognizer(_Recognizer):  # type: ignore[misc, valid-type]
     """The attribute network: one for training losses, one, trained apart, for evaluation."""
 
     image_size: int = Field(ge=16)
     heads: dict[str, list[str]]
-    channels: int = Field(ge=4)
-    images: int = Field(gt=0)  # budget: images seen
-    batch_size: int = Field(gt=0)
-    lr: float = Field(gt=0)
     seed: int = 0
 
 
-class Train(Section):
-    """What all variants share: `models.training.engine.TrainSettings` less where it runs."""
-
-    image_size: int = Field(ge=16)
-    budget_images: int = Field(gt=0)  # images seen per domain
-    batch_size: int = Field(gt=0)
-    accumulate: int = Field(1, gt=0)  # micro-batches that a batch is split into
-    lr: float = Field(gt=0)
-    decay_from: float = Fraction  # of the budget; the rate then falls linearly to zero
-    ema_half_life: float = Field(ge=0)  # in images
-    pool_size: int = Field(ge=0)
-    seed: int = 0
-    log_every: int = Field(gt=0)  # in images, as the three below
-    sample_every: int = Field(gt=0)
-    evaluate_every: int = Field(gt=0)  # on held-out images
-    state_every: int = Field(gt=0)
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    compile: bool = False  # torch.compile
-    deterministic: bool = False  # also on a GPU
+class Train(_Train):  # type: ignore[misc, valid-type]
+    """What all variants share, but for where it runs."""
 
 
 class Evaluate(Section):
     """How the translations are judged."""
 
-    max_images: int = Field(2000, ge=8)  # of each split and domain; more only narrow intervals
+    max_images: int = Field(MOST_IMAGES, ge=MIN_IMAGES)  # of each split and domain
     bootstrap: int = Field(ge=10)  # draws behind each interval
     seed: int = 0
     sheet_rows: int = Field(gt=0)
