@@ -10,9 +10,9 @@ from typing import Any
 from crawl.errors import CrawlError
 
 _BOUNDS = {
-    "gt": (operator.gt, "above"),
-    "ge": (operator.ge, "at least"),
-    "le": (operator.le, "at most"),
+    "above": (operator.gt, "above"),
+    "least": (operator.ge, "at least"),
+    "most": (operator.le, "at most"),
 }
 
 
@@ -22,9 +22,9 @@ def knob(section: str, default: Any, **bounds: float) -> Any:
     Args:
         section: ``web`` or ``crawl``.
         default: the value where the key is absent.
-        bounds: ``gt``, ``ge`` or ``le``.
+        bounds: ``above``, ``least`` or ``most``.
     """
-    return field(default=default, metadata={"section": section, "bounds": bounds})
+    return field(default=default, metadata={"section": section, **bounds})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,24 +33,24 @@ class CrawlSettings:
 
     user_agent_name: str = "face2anime"
     contact: str = knob("web", "")  # e-mail or URL that a site's owner can complain to
-    rate: float = knob("web", 2.0, gt=0)  # requests per second and host; inf: no limit
-    concurrency: int = knob("web", 4, gt=0)  # transfers at once per host
-    timeout: float = knob("web", 30.0, gt=0)  # seconds to connect, and between two reads
-    deadline: float = knob("web", 300.0, gt=0)  # seconds for one whole answer
-    retries: int = knob("web", 4, ge=0)  # per post, after the first try
-    retry_after_max: float = knob("web", 600.0, ge=0)  # seconds; who asks for more is left alone
-    park_after: int = knob("web", 5, gt=0)  # failed posts in a row until a host is left alone
+    rate: float = knob("web", 2.0, above=0)  # requests per second and host; inf: no limit
+    concurrency: int = knob("web", 4, above=0)  # transfers at once per host
+    timeout: float = knob("web", 30.0, above=0)  # seconds to connect, and between two reads
+    deadline: float = knob("web", 300.0, above=0)  # seconds for one whole answer
+    retries: int = knob("web", 4, least=0)  # per post, after the first try
+    retry_after_max: float = knob("web", 600.0, least=0)  # seconds; who asks for more is left alone
+    park_after: int = knob("web", 5, above=0)  # failed posts in a row until a host is left alone
     allow_private_hosts: tuple[str, ...] = knob("web", ())  # hosts on a private network
-    max_bytes: int = knob("crawl", 30_000_000, gt=0)
-    max_pixels: int = knob("crawl", 60_000_000, gt=0)  # width × height, before any decode
-    max_failure_fraction: float = knob("crawl", 0.1, ge=0, le=1)
+    max_bytes: int = knob("crawl", 30_000_000, above=0)
+    max_pixels: int = knob("crawl", 60_000_000, above=0)  # width × height, before any decode
+    max_failure_fraction: float = knob("crawl", 0.1, least=0, most=1)
 
     def __post_init__(self) -> None:
         for item in fields(self):
             value = getattr(self, item.name)
-            for bound, limit in item.metadata.get("bounds", {}).items():
-                holds, words = _BOUNDS[bound]
-                if not holds(value, limit):
+            for bound, (holds, words) in _BOUNDS.items():
+                limit = item.metadata.get(bound)
+                if limit is not None and not holds(value, limit):
                     raise CrawlError(f"{item.name} is {value}: it must be {words} {limit}")
         if not f"{self.user_agent_name}{self.contact}".isprintable():
             raise CrawlError("web.contact holds a control character: write one plain line")

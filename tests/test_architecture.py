@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,26 @@ def imports_of(module: str) -> set[str]:
 def is_module(name: str) -> bool:
     path = ROOT / Path(*name.split("."))
     return name.split(".")[0] in ALLOWED and (path.is_dir() or path.with_suffix(".py").is_file())
+
+
+@pytest.mark.parametrize("package", ALLOWED)
+def test_no_circle_of_rooms(package: str) -> None:
+    """Within a package every room can be read after those it imports."""
+    rooms: dict[str, set[str]] = {}
+    for path in sorted((ROOT / package).rglob("*.py")):
+        module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        if path.parent == ROOT / package and path.name == "__init__.py":
+            continue
+        ours = {room_of(name) for name in imports_of(module) if name.split(".")[0] == package}
+        rooms.setdefault(room_of(module), set()).update(ours - {room_of(module)})
+    TopologicalSorter(rooms).prepare()  # raises CycleError, naming the circle
+
+
+def test_nobody_imports_a_main() -> None:
+    """What others need of a stage has a name of its own in the stage's room."""
+    for path in modules():
+        module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        assert not [name for name in imports_of(module) if name.endswith(".__main__")], module
 
 
 def stage_code(name: str) -> set[str]:

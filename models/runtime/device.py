@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import torch
 
 from models.errors import ModelError
+from models.knobs import PRECISIONS, refuse_unknown
 
 AUTO_PRECISION = "FACE2ANIME_AUTO_PRECISION"  # bf16 or fp32: what "auto" means on every CPU
 
@@ -38,8 +39,7 @@ def pick_precision(name: str, device: torch.device) -> str:
 
     Raises ModelError for another name, also in that variable.
     """
-    if name not in ("auto", "bf16", "fp32"):
-        raise ModelError(f"unknown precision {name!r}: use auto, bf16 or fp32")
+    refuse_unknown("precision", [name], PRECISIONS)
     if name != "auto":
         return name
     forced = os.environ.get(AUTO_PRECISION, "")

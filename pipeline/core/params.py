@@ -10,14 +10,18 @@ from __future__ import annotations
 import difflib
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import Field, ValidationError
 
 from crawl.settings import CrawlSettings
+from models.metrics.sizes import MIN_IMAGES, MOST_IMAGES
+from models.recognizer.settings import RecognizerSettings
+from models.training.settings import TrainSettings
 from pipeline.core import yaml_files
 from pipeline.core.errors import StageError
 from pipeline.core.exclude import Exclusions
+from pipeline.core.sections import Section, section_of
 
 Fraction = Field(ge=0.0, le=1.0)
 DetectorName = Literal["animeface", "cascade", "annotated", "none"]  # see faces.detectors
@@ -25,28 +29,15 @@ DaskAddress = Annotated[str, Field(pattern=r"^((tcp|tls)://.+:\d+)?$")]  # tcp:/
 Word = Annotated[str, Field(min_length=1)]  # an empty one would name all that lacks a name
 
 
-class Section(BaseModel):
-    """A section of ``params.yaml``; immutable, no key beyond those declared."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-def section_of(settings: type, name: str) -> Any:
-    """The keys of section ``name``, as the fields of the dataclass ``settings`` define them.
-
-    Type, default and bounds stand there and nowhere else; see `crawl.settings.knob`.
-    """
-    hints = get_type_hints(settings)
-    keys: dict[str, Any] = {
-        item.name: (hints[item.name], Field(item.default, **item.metadata["bounds"]))
-        for item in fields(settings)
-        if item.metadata.get("section") == name
-    }
-    return create_model(name, __base__=Section, **keys)
+def _crawls(section: str) -> Any:
+    """The keys of the crawl's settings that stand in ``section``; all may be absent."""
+    here = [f.name for f in fields(CrawlSettings) if f.metadata.get("section") == section]
+    others = {f.name for f in fields(CrawlSettings)} - set(here)
+    return section_of(CrawlSettings, leave_out=others, optional=here)
 
 
-_WEB: Any = section_of(CrawlSettings, "web")
-_CRAWL: Any = section_of(CrawlSettings, "crawl")
+_WEB: Any = _crawls("web")
+_CRAWL: Any = _crawls("crawl")
 
 
 class Compute(Section):
@@ -163,43 +154,30 @@ class Split(Section):
     max_per_domain: int = Field(0, ge=0)  # 0: all
 
 
-class Recognizer(Section):
+_Train: Any = section_of(
+    TrainSettings,
+    leave_out=("device", "threads", "sample_count"),
+    optional=("accumulate", "seed", "precision", "compile", "deterministic"),
+)
+_Recognizer: Any = section_of(RecognizerSettings, leave_out=("precision", "device"))
+
+
+class Recognizer(_Recognizer):
     """The attribute network: one for training losses, one, trained apart, for evaluation."""
 
     image_size: int = Field(ge=16)
     heads: dict[str, list[str]]
-    channels: int = Field(ge=4)
-    images: int = Field(gt=0)  # budget: images seen
-    batch_size: int = Field(gt=0)
-    lr: float = Field(gt=0)
     seed: int
 
 
-class Train(Section):
-    """What all variants share: `models.training.engine.TrainSettings` less where it runs."""
-
-    image_size: int = Field(ge=16)
-    budget_images: int = Field(gt=0)  # images seen per domain
-    batch_size: int = Field(gt=0)
-    accumulate: int = Field(1, gt=0)  # micro-batches that a batch is split into
-    lr: float = Field(gt=0)
-    decay_from: float = Fraction  # of the budget; the rate then falls linearly to zero
-    ema_half_life: float = Field(ge=0)  # in images
-    pool_size: int = Field(ge=0)
-    seed: int
-    log_every: int = Field(gt=0)  # in images, as the three below
-    sample_every: int = Field(gt=0)
-    evaluate_every: int = Field(gt=0)  # on held-out images
-    state_every: int = Field(gt=0)
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    compile: bool = False  # torch.compile
-    deterministic: bool = False  # also on a GPU
+class Train(_Train):
+    """What all variants share, but for where it runs."""
 
 
 class Evaluate(Section):
     """How the translations are judged."""
 
-    max_images: int = Field(2000, ge=8)  # of each split and domain; more only narrow intervals
+    max_images: int = Field(MOST_IMAGES, ge=MIN_IMAGES)  # of each split and domain
     bootstrap: int = Field(ge=10)  # draws behind each interval
     seed: int
     sheet_rows: int = Field(gt=0)

@@ -24,7 +24,7 @@ from models.training.engine import TrainResult, train
 from models.training.settings import TrainSettings
 from pipeline.core import params
 from pipeline.evaluate.evaluator import Judge
-from pipeline.train.__main__ import load_data, load_variant
+from pipeline.train.inputs import load_data, load_variant
 from tests.bench.markdown import markdown
 
 VARIANT = "cyclegan"

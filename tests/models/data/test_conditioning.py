@@ -10,8 +10,10 @@ import torch
 
 from models.checkpoint import load_translator, save_translator
 from models.data.conditioning import hide, label_indices, one_hot, width
-from models.losses.objective import Step, discriminator_terms, generator_terms
-from models.networks.translator import PatchDiscriminator, TrainingNetworks
+from models.losses.objective import discriminator_terms, generator_terms
+from models.losses.step import Step
+from models.networks.discriminators import PatchDiscriminator
+from models.networks.training_networks import TrainingNetworks
 from models.training.engine import train
 from tests.models.helpers import assert_same_pictures, domain, settings, variant
 

@@ -9,11 +9,13 @@ import torch.nn.functional as F
 from models.checkpoint import load_translator, save_translator
 from models.errors import ModelError
 from models.losses import functions as losses
-from models.losses.objective import Step, discriminator_terms, generator_terms, penalty_terms
+from models.losses.objective import discriminator_terms, generator_terms, penalty_terms
+from models.losses.step import Step
 from models.networks.attention import ClassActivationAttention, SelfAttention
 from models.networks.blocks import AdaLINBlocks
 from models.networks.norms import LIN, AdaLIN, clip_share, mixed_norm
-from models.networks.translator import TrainingNetworks, TranslationNetwork
+from models.networks.training_networks import TrainingNetworks
+from models.networks.translator import TranslationNetwork
 from models.training.engine import train
 from models.variants import variant_from_dict
 from tests.models.helpers import assert_descends, assert_same_pictures, domain, settings, variant
@@ -192,8 +194,8 @@ def test_trains_in_bf16_and_round_trips(spec, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"attention": "sefl"}, "unknown variant attention 'sefl': did you mean 'self'?"),
-        ({"norm": "adain"}, "unknown variant norm 'adain': did you mean 'adalin'?"),
+        ({"attention": "sefl"}, "unknown attention 'sefl': did you mean 'self'?"),
+        ({"norm": "adain"}, "unknown norm 'adain': did you mean 'adalin'?"),
         ({"antialias": 1}, "`antialias` must be true or false"),
         ({"antialiased": True}, "did you mean 'antialias'?"),
         ({"losses": {"cam": 1}}, "set `attention: cam`"),

@@ -8,10 +8,12 @@ import torch.nn.functional as F
 
 from models.errors import ModelError
 from models.losses.adversarial import FORMS
-from models.losses.objective import Step, discriminator_terms, generator_terms, penalty_terms
+from models.losses.objective import discriminator_terms, generator_terms, penalty_terms
 from models.losses.penalties import slopes
+from models.losses.step import Step
 from models.networks.attention import ClassActivationAttention
-from models.networks.translator import PatchDiscriminator, TrainingNetworks
+from models.networks.discriminators import PatchDiscriminator
+from models.networks.training_networks import TrainingNetworks
 from models.training.engine import train
 from models.variants import variant_from_dict
 from tests.models.helpers import assert_descends, domain, settings, variant

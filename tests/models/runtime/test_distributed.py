@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file
 
 from models.errors import ModelError
-from models.training.settings import check, training_key
+from models.training.keys import check, training_key
 from tests.models.helpers import domain, settings, variant, write_splits
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -21,11 +21,11 @@ from models.losses.objective import (
     generator_terms,
     weighted_sum,
 )
-from models.networks.translator import TrainingNetworks
+from models.networks.training_networks import TrainingNetworks
 from models.recognizer.network import Recognizer
 from models.training.callback import Silent
 from models.training.engine import train
-from models.training.settings import training_key
+from models.training.keys import training_key
 from models.variants import LOSSES, Variant, variant_from_dict
 from pipeline.core import yaml_files
 from tests.models.helpers import assert_descends, domain, settings, variant
@@ -181,8 +181,8 @@ def test_nan_stops_the_run_names_the_loss_and_keeps_the_last_good_state(tmp_path
     [
         ({"batch_size": 17}, "photos has 16 images, a batch needs 17"),
         ({"image_size": 48}, "photos are 32 px, `image_size` is 48"),
-        ({"budget_images": 0}, "`budget_images` must be above 0"),
-        ({"decay_from": 1.5}, "`decay_from` must lie in 0…1"),
+        ({"budget_images": 0}, "`budget_images` must be a whole number above 0"),
+        ({"decay_from": 1.5}, "`decay_from` must be a number in 0…1"),
         ({"precision": "fp8"}, "unknown precision 'fp8'"),
         ({"device": "abacus"}, "device 'abacus' is not available"),
     ],

@@ -10,7 +10,7 @@ import torch
 
 from models.data.domain import Domain
 from models.losses import functions as losses
-from models.networks.translator import TrainingNetworks
+from models.networks.training_networks import TrainingNetworks
 from models.runtime.sampling import reseed
 from models.training.batches import Batches
 from models.training.callback import Silent

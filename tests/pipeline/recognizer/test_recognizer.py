@@ -14,6 +14,7 @@ from models.recognizer.training import load_recognizer, train_recognizer
 from pipeline.core import params, stage, tables
 from pipeline.core.errors import StageError
 from pipeline.recognizer import __main__ as recognizer
+from pipeline.recognizer import measures, pair
 from tests.models.helpers import light_reader
 
 HEADS = {"hair": ["black", "blonde", "blue"], "smile": ["no", "yes"]}
@@ -39,11 +40,11 @@ def settings(**changes) -> params.Recognizer:
 
 def test_halves_are_disjoint_and_complete():
     whole = domain(41, 1)
-    first, second = recognizer.halves(whole, seed=3)
+    first, second = pair.halves(whole, seed=3)
     assert set(first.ids) | set(second.ids) == set(whole.ids)
     assert not set(first.ids) & set(second.ids)
-    assert recognizer.halves(whole, seed=3)[0].ids == first.ids
-    assert recognizer.halves(whole, seed=4)[0].ids != first.ids
+    assert pair.halves(whole, seed=3)[0].ids == first.ids
+    assert pair.halves(whole, seed=4)[0].ids != first.ids
 
 
 def test_the_two_networks_share_neither_images_nor_weights(monkeypatch: pytest.MonkeyPatch):
@@ -53,11 +54,11 @@ def test_the_two_networks_share_neither_images_nor_weights(monkeypatch: pytest.M
         seen.append({i for d in domains for i in d.ids})
         return train_recognizer(domains, *args, **kwargs)
 
-    monkeypatch.setattr(recognizer, "train_recognizer", spy)
+    monkeypatch.setattr(pair, "train_recognizer", spy)
     train = {"photos": domain(60, 1), "anime": domain(60, 2)}
-    trained = recognizer.train_pair(train, settings(images=32), "cpu")
+    trained = pair.train_pair(train, settings(images=32), "cpu")
     assert not seen[0] & seen[1] and len(seen[0] | seen[1]) == 120
-    first, second = (trained[role][0].body[0][0].weight for role in recognizer.ROLES)
+    first, second = (trained[role][0].body[0][0].weight for role in pair.ROLES)
     assert not torch.equal(first, second)
 
 
@@ -65,19 +66,19 @@ def test_a_head_with_one_known_class_is_refused_by_name():
     alone = domain(20, 1)
     alone.labels["smile"] = "no"
     with pytest.raises(StageError, match=r"head 'smile' has 1 known classes \(no\).*heads\.smile"):
-        recognizer.check_heads([alone], HEADS)
+        pair.check_heads([alone], HEADS)
     with pytest.raises(StageError, match=r"head 'glasses' has 0 known classes \(none\)"):
-        recognizer.check_heads([alone], {"glasses": ["no", "yes"]})
+        pair.check_heads([alone], {"glasses": ["no", "yes"]})
 
 
 def test_scores_leave_out_a_head_of_one_class():
     held = domain(20, 2)
     held.labels["smile"] = "yes"
-    assert set(recognizer.scores(READER, {"photos": held})["photos"]) == {"hair"}
+    assert set(measures.scores(READER, {"photos": held})["photos"]) == {"hair"}
 
 
 def test_confusion_counts_every_known_label():
-    counts = recognizer.confusion(READER, domain(20, 2), "hair")
+    counts = measures.confusion(READER, domain(20, 2), "hair")
     labels = domain(20, 2).labels["hair"]
     assert list(counts.diagonal()) == [(labels == name).sum() for name in HEADS["hair"]]
     assert counts.sum() == counts.trace() == 16  # of 20, a fifth is unknown
@@ -105,7 +106,7 @@ def test_stage_scores_calibrates_and_writes_its_networks(
     error = metrics["evaluation"]["calibration_error"]["photos"]
     assert error["hair"]["images"] == 28 and error["smile"]["images"] == 35
     assert error["smile"]["after"] != error["smile"]["before"]
-    networks = {role: load_recognizer(recognizer.OUT / role) for role in recognizer.ROLES}
+    networks = {role: load_recognizer(recognizer.OUT / role) for role in pair.ROLES}
     assert networks["evaluation"].temperatures["smile"] != 1
     assert metrics["training"]["temperature"] == pytest.approx(
         networks["training"].temperatures, abs=1e-6
