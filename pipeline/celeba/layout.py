@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 
 from pipeline.core.errors import StageError
+from pipeline.imaging.attributes import CELEBA as HOME
 
-HOME = "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"
 IMAGES = {"aligned": "img_align_celeba", "wild": "img_celeba"}
 LANDMARKS = {"aligned": "list_landmarks_align_celeba.txt", "wild": "list_landmarks_celeba.txt"}
 ATTRIBUTES = "list_attr_celeba.txt"

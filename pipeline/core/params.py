@@ -123,7 +123,7 @@ class Dedupe(Section):
     """Thresholds of the perceptual hash, in bits. See ``pipeline.dedupe``."""
 
     same_bits: int = Field(ge=0, le=256)
-    judge_bits: int = Field(ge=0, le=256)
+    unsure_bits: int = Field(ge=0, le=256)  # beyond same_bits and up to here the pixels decide
     same_correlation: float = Fraction
     variants: Literal["keep", "drop"] = "keep"
     variant_correlation: float = Fraction
@@ -187,7 +187,7 @@ class Train(Section):
 
 
 class Evaluate(Section):
-    """How the translations are judged."""
+    """How the translations are measured."""
 
     max_images: int = Field(2000, ge=8)  # of each split and domain; more only narrow intervals
     bootstrap: int = Field(ge=10)  # draws behind each interval
