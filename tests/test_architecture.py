@@ -127,6 +127,22 @@ def test_nobody_imports_a_main() -> None:
         assert not [name for name in imports_of(module) if name.endswith(".__main__")], module
 
 
+# What stages share; a stage's own room is for itself and for what runs stages or tells of them.
+SHARED = {"core", "demo", "duplicates", "figures", "imaging"}
+OVER_STAGES = {"cli.py", "provenance", "use"}
+
+
+@pytest.mark.parametrize("module", modules(), ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_stages_meet_in_shared_rooms_only(module: Path) -> None:
+    package, *parts = module.relative_to(ROOT).with_suffix("").parts
+    if package != "pipeline" or len(parts) == 1:
+        return
+    imported = {room_of(name) for name in imports_of(".".join([package, *parts]))}
+    rooms = {room.split("/")[1] for room in imported if room.startswith("pipeline/")}
+    if parts[0] not in OVER_STAGES:
+        assert rooms <= SHARED | {parts[0]}, f"pipeline/{parts[0]} imports another stage's room"
+
+
 def stage_code(name: str) -> set[str]:
     """The rooms that DVC must watch for a stage: of all that it imports, less the plumbing."""
     todo, seen = [f"pipeline.{name}.__main__"], set()

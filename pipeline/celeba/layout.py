@@ -19,8 +19,8 @@ from crawl.archives.reader import DAMAGED, image_members, open_archive
 from crawl.errors import CrawlError
 from crawl.outcomes import FetchError
 from pipeline.core.errors import StageError
+from pipeline.imaging.attributes import CELEBA as HOME
 
-HOME = "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"
 IMAGES = {"aligned": "img_align_celeba", "wild": "img_celeba"}
 LANDMARKS = {"aligned": "list_landmarks_align_celeba.txt", "wild": "list_landmarks_celeba.txt"}
 ATTRIBUTES = "list_attr_celeba.txt"

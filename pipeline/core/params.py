@@ -124,7 +124,7 @@ class Dedupe(Section):
     """Thresholds of the perceptual hash, in bits. See ``pipeline.dedupe``."""
 
     same_bits: int = Field(ge=0, le=256)
-    judge_bits: int = Field(ge=0, le=256)
+    unsure_bits: int = Field(ge=0, le=256)  # beyond same_bits and up to here the pixels decide
     same_correlation: float = Fraction
     variants: Literal["keep", "drop"] = "keep"
     variant_correlation: float = Fraction
@@ -175,7 +175,7 @@ class Train(_Train):
 
 
 class Evaluate(Section):
-    """How the translations are judged."""
+    """How the translations are measured."""
 
     max_images: int = Field(MOST_IMAGES, ge=MIN_IMAGES)  # of each split and domain
     bootstrap: int = Field(ge=10)  # draws behind each interval

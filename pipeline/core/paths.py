@@ -3,6 +3,7 @@
 from pathlib import Path
 
 DEMO = Path("data/demo")
+TRUTH = DEMO / "truth.parquet"  # what every drawn face looks like
 POSTS = Path("data/posts.parquet")
 RAW = Path("data/raw")
 FACES = Path("data/faces")
@@ -12,3 +13,5 @@ DROPPED = Path("data/dropped")  # what the stages left out, and why; tables with
 FAILURES = DROPPED / "posts.parquet"  # posts that gave no image
 SPLITS = Path("data/splits")
 CHECKPOINTS = Path("checkpoints")
+EVALUATOR = CHECKPOINTS / "recognizer/evaluation"  # which nothing is trained to please
+CARDS = Path("reports/datasets")

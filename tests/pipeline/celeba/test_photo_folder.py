@@ -25,6 +25,7 @@ from pipeline.faces import __main__ as faces
 from pipeline.imaging import images
 from pipeline.recognizer import __main__ as recognizer
 from pipeline.split import __main__ as split
+from pipeline.split import assign
 from pipeline.train import __main__ as train
 from tests.pipeline.conftest import FakeRun, log_into_fake
 
@@ -135,8 +136,8 @@ def test_photos_are_named_by_their_place_and_unlabelled(project) -> None:
 
 def test_splits_hold_both_kinds(project) -> None:
     counts = metrics(project[0], "split")
-    assert sum(counts["photos"][name] for name in split.SPLITS) == COUNT - 1
-    assert sum(counts["anime"][name] for name in split.SPLITS) == COUNT
+    assert sum(counts["photos"][name] for name in assign.SPLITS) == COUNT - 1
+    assert sum(counts["anime"][name] for name in assign.SPLITS) == COUNT
 
 
 def test_variants_are_judged_and_ranked_without_any_label(project) -> None:

@@ -17,8 +17,7 @@ from pipeline.core.errors import StageError
 from pipeline.core.params import Align, Exclude, Faces
 from pipeline.demo.anime.page import draw_page, page_size
 from pipeline.demo.attributes import sample_faces
-from pipeline.faces import __main__ as faces
-from pipeline.faces import cascade, detect, detectors
+from pipeline.faces import cascade, detect, detectors, extract
 from pipeline.imaging.images import read_rgb
 from tests.crawl.misbehaving import Server, Site, body
 from tests.pipeline.conftest import write_params
@@ -116,11 +115,11 @@ def test_a_ready_crop_is_one_face(page) -> None:
 def test_faces_without_eyes_are_counted_and_shown(tmp_path: Path) -> None:
     data = tables.encode_png(np.full((80, 90, 3), 90, np.uint8))
     row = {"id": "a", "image": {"bytes": data, "path": None}, "md5": "b", "tags": ""}
-    row |= {column: column for column in faces.PROVENANCE if column != "tags"}
+    row |= {column: column for column in extract.PROVENANCE if column != "tags"}
     file = boxes_file(tmp_path / "boxes.csv", "a", [(10.0, 10.0, 40.0, 40.0)])
     settings = changed(detector="annotated", annotations=str(file))
     with pytest.raises(StageError, match=r"1 no_eyes"):
-        faces.find_faces([pd.DataFrame([row])], settings, ALIGN, Exclude(), workers=1)
+        extract.find_faces([pd.DataFrame([row])], settings, ALIGN, Exclude(), workers=1)
 
 
 def test_votes_ask_several_looks(monkeypatch: pytest.MonkeyPatch, page) -> None:
