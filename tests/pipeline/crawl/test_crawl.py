@@ -184,10 +184,11 @@ def test_excluded_bytes_are_excluded_whoever_posts_them(booru: FakeRun) -> None:
 
 def test_nothing_left_is_one_clear_line(booru: FakeRun) -> None:
     run(100)
-    before = shards()
+    before, listed = shards(), FAILURES.read_bytes()
     with pytest.raises(StageError, match=r"none of 100 posts .*'excluded': 100"):
         run(100, {"tags": ["1girl"]}, frozen=True)
-    assert shards() == before
+    assert shards() == before and FAILURES.read_bytes() == listed
+    assert not [path for path in Path("data").rglob("*") if path.name.endswith(".part")]
 
 
 def results(sizes: list[tuple[str, int, int]]) -> Iterator[Result]:
