@@ -21,7 +21,7 @@ import pandas as pd
 import pytest
 
 from pipeline.core import yaml_files
-from tests.project import copy_project, environment
+from tests.project import PATIENCE, copy_project, environment
 from tests.ssh_server import SSHD, ssh_server
 
 TINY = {
@@ -254,7 +254,7 @@ def test_training_killed_goes_on_to_the_same_weights(project: Path) -> None:
         env=environment(DVC_ROOT=str(project)),
         start_new_session=True,
     )
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + PATIENCE
     while not list((project / ".cache/train").glob("*.pt")) and time.monotonic() < deadline:
         time.sleep(0.02)
     os.killpg(training.pid, signal.SIGKILL)
