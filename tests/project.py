@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+PATIENCE = 900  # seconds until what never ends fails a test; no test is about how fast it is
 FOLDERS = ["crawl", "models", "pipeline", "profiles", ".dvc", "reports"]
 FILES = ["dvc.yaml", "params.yaml", "pyproject.toml", "Makefile", ".dvcignore", ".gitignore"]
 MADE = [
