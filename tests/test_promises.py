@@ -46,7 +46,8 @@ def documents() -> list[str]:
         ["git", "ls-files", "*.md"], cwd=ROOT, capture_output=True, text=True, check=False
     ).stdout.split()
     found = listed or [path.relative_to(ROOT).as_posix() for path in ROOT.glob("*.md")]
-    return [name for name in found if not name.startswith("tests/") and name not in WRITTEN]
+    spared = WRITTEN | {"CHANGELOG.md"}  # which names what is no more, too
+    return [name for name in found if not name.startswith("tests/") and name not in spared]
 
 
 def literals(path: Path) -> Iterator[str]:
@@ -70,6 +71,7 @@ def texts() -> dict[str, str]:
         for path in sorted((ROOT / package).rglob("*.py"))
     }
     plain = [*documents(), "Makefile", "dvc.yaml", "params.yaml"]
+    plain += [path.relative_to(ROOT).as_posix() for path in ROOT.glob("pipeline/**/*.html")]
     plain += [f"profiles/{path.name}" for path in (ROOT / "profiles").glob("*.yaml")]
     return said | {name: (ROOT / name).read_text(encoding="utf-8") for name in plain}
 
