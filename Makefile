@@ -32,8 +32,11 @@ demo: install  ## the whole pipeline on the embedded data, then the result
 	python -m dvc repro
 	@python -m pipeline.compare --show
 
-test: install  ## all tests
-	python -m pytest
+# The tests of a file share what they make once, so one worker runs them all.
+WORKERS ?= logical
+test: install  ## all tests or TESTS=tests/crawl, on every core or WORKERS=2; SEED=3: in another order
+	python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder \
+	  $(if $(SEED),-p randomly --randomly-seed=$(SEED)) $(TESTS)
 
 check: install  ## lint, format, types
 	ruff check .

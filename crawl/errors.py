@@ -16,9 +16,10 @@ class CrawlError(Exception):
 class SourceError(CrawlError):
     """A source gave a page that could not be used.
 
-    :param source: name of the declared source.
-    :param page: url or path of the page.
-    :param reason: what is wrong with it.
+    Args:
+        source: name of the declared source.
+        page: url or path of the page.
+        reason: what is wrong with it.
     """
 
     def __init__(self, source: str, page: str, reason: str) -> None:

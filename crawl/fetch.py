@@ -36,7 +36,7 @@ def fetch_archived(post: Post, settings: CrawlSettings, archives: ArchiveReader)
         data = archives.read(post.url, settings.max_bytes)
     except FetchError as failure:
         return Fetched(failure.outcome, failure.reason)
-    return judge(data, post, settings)
+    return examine(data, post, settings)
 
 
 async def fetch(post: Post, settings: CrawlSettings, session: Session, part: Part) -> Fetched:
@@ -47,10 +47,10 @@ async def fetch(post: Post, settings: CrawlSettings, session: Session, part: Par
         data = await download(post.url, settings.max_bytes, session, part)
     except FetchError as failure:
         return Fetched(failure.outcome, failure.reason)
-    return judge(data, post, settings)
+    return examine(data, post, settings)
 
 
-def judge(data: bytes, post: Post, settings: CrawlSettings) -> Fetched:
+def examine(data: bytes, post: Post, settings: CrawlSettings) -> Fetched:
     """Whether ``data`` is the image that ``post`` promises: its md5, its type, its size."""
     md5 = hashlib.md5(data, usedforsecurity=False).hexdigest()
     if post.md5 and md5 != post.md5.lower():

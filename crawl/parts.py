@@ -15,9 +15,10 @@ _WORTH_RESUMING = 1 << 18  # bytes
 class Part:
     """The first bytes of one image: in memory, or in a file, with a note of which image it is.
 
-    :param folder: where the file is, or will be when the image is large.
-    :param name: of the file, see ``part_name``.
-    :param resume: whether an earlier run left the file.
+    Args:
+        folder: where the file is, or will be when the image is large.
+        name: of the file, see ``part_name``.
+        resume: whether an earlier run left the file.
     """
 
     def __init__(self, folder: Path, name: str, resume: bool = False) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import Counter
 from collections.abc import Generator, Iterator
 from contextlib import closing
@@ -10,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
+from tqdm import tqdm
 
 from crawl.archives.reader import SCHEME, ArchiveReader
 from crawl.errors import CrawlError
@@ -17,7 +19,6 @@ from crawl.fetch import Fetched, fetch, fetch_archived
 from crawl.lanes import Lane, Work
 from crawl.outcomes import SUCCESS, Outcome
 from crawl.posts import Post, iterate_posts
-from crawl.progress import progress
 from crawl.settings import CrawlSettings
 from crawl.state import State
 from crawl.web.session import Session
@@ -52,9 +53,9 @@ def crawl(
     ``state_dir`` remembers what is complete: killed and started again, the crawl goes on. The
     results do not depend on the number of threads, on timing or on how often it was killed.
 
-    Raises CrawlError when another crawl uses ``state_dir``, when a public host is to be asked and
-    ``contact`` is empty, and at the end when more than ``max_failure_fraction`` of the posts
-    failed.
+    Raises CrawlError when another crawl uses ``state_dir``, before anything is asked when a host
+    may be public and ``contact`` is empty, and at the end when more than ``max_failure_fraction``
+    of the posts failed.
     """
     tally = _Tally()
     with (
@@ -62,7 +63,14 @@ def crawl(
         # Closed before the state is, also when the reader stops early: its work uses the state.
         closing(_in_order(posts, settings, state, session)) as results,
     ):
-        for result in progress(_mark_duplicates(results), len(posts), "crawl"):
+        bar = tqdm(
+            _mark_duplicates(results),
+            desc="crawl",
+            total=len(posts),
+            unit="image",
+            mininterval=0.1 if sys.stderr.isatty() else 60,  # seconds; a log gets a line a minute
+        )
+        for result in bar:
             tally.add(result)
             yield result
         state.finish()
@@ -74,6 +82,7 @@ def _in_order(
 ) -> Generator[Result, None, None]:
     """Runs a lane a host and takes each post's result from its lane."""
     hosts = posts["url"].str.extract(_HOST, expand=False).fillna("").astype("category")
+    session.require_contact(hosts.cat.categories)
     lane_of = (hosts.cat.codes % _MAX_LANES).to_numpy()
     memory = _Memory(_MEMORY)
     work = _worker(settings, state, session, memory)

@@ -2,37 +2,56 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import operator
+from dataclasses import dataclass, field, fields
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 from crawl.errors import CrawlError
+
+_BOUNDS = {
+    "above": (operator.gt, "above"),
+    "least": (operator.ge, "at least"),
+    "most": (operator.le, "at most"),
+}
+
+
+def knob(section: str, default: Any, **bounds: float) -> Any:
+    """A field, the section of ``params.yaml`` that its key stands in, and its bounds.
+
+    Args:
+        section: ``web`` or ``crawl``.
+        default: the value where the key is absent.
+        bounds: ``above``, ``least`` or ``most``.
+    """
+    return field(default=default, metadata={"section": section, **bounds})
 
 
 @dataclass(frozen=True, kw_only=True)
 class CrawlSettings:
     """How politely, and what is accepted. Raises CrawlError on a value that makes no sense."""
 
-    contact: str = ""  # e-mail or URL that a site's owner can complain to
     user_agent_name: str = "face2anime"
-    rate: float = 2.0  # requests per second and host; 0: no limit
-    concurrency: int = 4  # transfers at once per host
-    timeout: float = 30.0  # seconds to connect, and between two reads
-    deadline: float = 300.0  # seconds for one whole answer
-    retries: int = 4  # per post, after the first try
-    retry_after_max: float = 600.0  # seconds; a host that asks for a longer wait is left alone
-    park_after: int = 5  # posts of one host that fail in a row until it is left alone
-    max_bytes: int = 30_000_000
-    max_pixels: int = 60_000_000  # width × height, read from the header before any decode
-    max_failure_fraction: float = 0.1
-    allow_private_hosts: tuple[str, ...] = ()  # host names that may be on a private network
+    contact: str = knob("web", "")  # e-mail or URL that a site's owner can complain to
+    rate: float = knob("web", 2.0, above=0)  # requests per second and host; inf: no limit
+    concurrency: int = knob("web", 4, above=0)  # transfers at once per host
+    timeout: float = knob("web", 30.0, above=0)  # seconds to connect, and between two reads
+    deadline: float = knob("web", 300.0, above=0)  # seconds for one whole answer
+    retries: int = knob("web", 4, least=0)  # per post, after the first try
+    retry_after_max: float = knob("web", 600.0, least=0)  # seconds; who asks for more is left alone
+    park_after: int = knob("web", 5, above=0)  # failed posts in a row until a host is left alone
+    allow_private_hosts: tuple[str, ...] = knob("web", ())  # hosts on a private network
+    max_bytes: int = knob("crawl", 30_000_000, above=0)
+    max_pixels: int = knob("crawl", 60_000_000, above=0)  # width × height, before any decode
+    max_failure_fraction: float = knob("crawl", 0.1, least=0, most=1)
 
     def __post_init__(self) -> None:
-        for key in ("concurrency", "timeout", "deadline", "park_after", "max_bytes", "max_pixels"):
-            if getattr(self, key) <= 0:
-                raise CrawlError(f"{key} is {getattr(self, key)}: it must be above 0")
-        for key in ("rate", "retries", "retry_after_max", "max_failure_fraction"):
-            if getattr(self, key) < 0:
-                raise CrawlError(f"{key} is {getattr(self, key)}: it must not be negative")
+        for item in fields(self):
+            value = getattr(self, item.name)
+            for bound, (holds, words) in _BOUNDS.items():
+                limit = item.metadata.get(bound)
+                if limit is not None and not holds(value, limit):
+                    raise CrawlError(f"{item.name} is {value}: it must be {words} {limit}")
         if not f"{self.user_agent_name}{self.contact}".isprintable():
             raise CrawlError("web.contact holds a control character: write one plain line")
 

@@ -16,7 +16,7 @@ from typing import IO
 from filelock import FileLock, Timeout
 
 from crawl.errors import CrawlError
-from crawl.fetch import Fetched, judge
+from crawl.fetch import Fetched, examine
 from crawl.outcomes import Outcome
 from crawl.parts import Part, part_name
 from crawl.posts import Post
@@ -60,9 +60,7 @@ class State:
         self._db = sqlite3.connect(folder / "crawl.sqlite", isolation_level=None)
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=NORMAL")
-        self._db.execute(
-            "PRAGMA wal_autocheckpoint=10000"
-        )  # pages; each time it waits for the disk
+        self._db.execute("PRAGMA wal_autocheckpoint=10000")  # pages; each waits for the disk
         self._db.execute(_SCHEMA)
         self._left_over = {path.name for path in self._parts.iterdir()}
         # Hashes of what may be found, to ask the database for nothing else.
@@ -83,7 +81,7 @@ class State:
     def recall(self, post: Post) -> Fetched | None:
         """What is known of ``post``, or None when it has to be asked for.
 
-        A stored image is judged again, as the limits or the md5 may have changed since. An image
+        A stored image is examined again, as the limits or the md5 may have changed since. An image
         with the md5 that ``post`` states is known, whichever site it came from.
         """
         row = None
@@ -97,7 +95,7 @@ class State:
         if outcome == Outcome.OK:
             data = self._read(pack, start, size)
             intact = hashlib.sha256(data).hexdigest() == sha256
-            return judge(data, post, self._settings) if intact else None
+            return examine(data, post, self._settings) if intact else None
         if outcome == Outcome.TOO_LARGE and limits != self._limits:
             return None
         return Fetched(Outcome(outcome), reason)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import asdict, replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +17,18 @@ from torchvision.transforms.v2.functional import to_pil_image
 from models.data.domain import Domain, StreamedDomain, load_domain
 from models.data.streaming import load_training
 from models.errors import ModelError
+from models.knobs import add_options, given, refuse_unknown
 from models.recognizer.network import Recognizer
 from models.recognizer.training import load_recognizer
 from models.runtime.device import pick_device
 from models.runtime.distributed import from_first, processes, rank, world_size
 from models.runtime.files import read_json
 from models.training.callback import Silent
-from models.training.engine import TrainSettings, train
+from models.training.engine import train
 from models.training.run_file import PRETRAINING, RUN, read_plan, write_run
+from models.training.settings import TrainSettings
 from models.training.state import clear_state
-from models.variants import BUILT_IN, Variant, refuse_unknown, variant_from_dict
+from models.variants import BUILT_IN, Variant, variant_from_dict
 
 CALIBRATION_STEPS = 12  # timed before a run that is given in minutes
 
@@ -52,27 +54,17 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     config = "JSON file of a variant and settings, such as a run.json; other options go before it"
     add("--config", type=Path, help=config)
     add("--recognizer", type=Path, help="folder of a trained one, for losses that ask it")
-    add("--judge", type=Path, help="folder of another, for the KID of held-out images")
+    add("--evaluator", type=Path, help="folder of another, for the KID of held-out images")
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--images", type=int, help="budget in image pairs")
     length.add_argument("--minutes", type=float, help="budget in minutes, measured at the start")
-    add("--channels", type=int, help="of the generator's first layer (published: 64; CPU: 16)")
-    add("--blocks", type=int, help="residual blocks (published: 6; CPU: 3)")
     where = "hold all training images in memory, or stream them (default: as they fit)"
     add("--resident", action=argparse.BooleanOptionalAction, help=where)
     add("--workers", type=int, help="processes that decode what is streamed (default: spare cores)")
-    # The rest are settings by name, and only those given are there: a file or a default has others.
-    parser.argument_default = argparse.SUPPRESS
-    add("--image-size", type=int, help="pixels")
-    add("--batch", dest="batch_size", type=int, help="of all processes together")
-    add("--accumulate", type=int, help="parts to split a batch into")
-    add("--lr", type=float)
-    add("--seed", type=int)
-    add("--precision", choices=("auto", "bf16", "fp32"))
-    add("--device")
-    add("--compile", action="store_true", default=argparse.SUPPRESS, help="where it works")
-    same = "the same bits every time also on a GPU, but slower"
-    add("--deterministic", action="store_true", default=argparse.SUPPRESS, help=same)
+    # Only those that are given go into the namespace: a file or a default has the others.
+    add_options(parser, Variant, ["channels", "blocks"])
+    settings = [field.name for field in fields(TrainSettings) if field.name != "budget_images"]
+    add_options(parser, TrainSettings, settings)
     return parser.parse_args(arguments)
 
 
@@ -103,8 +95,8 @@ def run(args: argparse.Namespace) -> None:
 
     state_dir = args.out / "state"
     shown = SamplePNGs(args.out)
-    judge = load_recognizer(args.judge, settings.device) if args.judge else None
-    result = train(variant, settings, photos, anime, held, state_dir, shown, recognizer, judge)
+    evaluator = load_recognizer(args.evaluator, settings.device) if args.evaluator else None
+    result = train(variant, settings, photos, anime, held, state_dir, shown, recognizer, evaluator)
     if rank() > 0:
         return
     write_run(args.out, variant, settings, result)
@@ -115,13 +107,12 @@ def run(args: argparse.Namespace) -> None:
 
 def chosen(args: argparse.Namespace) -> tuple[Variant, TrainSettings]:
     """Of `--config` or the defaults, changed by what the command line gives besides."""
-    given = {k: v for k, v in vars(args).items() if k in asdict(TrainSettings())}
-    sizes = {k: getattr(args, k) for k in ("channels", "blocks") if getattr(args, k) is not None}
     variant, settings = (
         read_plan(args.config) if args.config else (BUILT_IN["cyclegan"], TrainSettings())
     )
     keys = variant_keys(args.variant) if args.variant else variant.to_dict()
-    return variant_from_dict({**keys, **sizes}), replace(settings, **given)
+    sizes, changes = given(args, Variant), given(args, TrainSettings)
+    return variant_from_dict({**keys, **sizes}), replace(settings, **changes)
 
 
 def variant_keys(name: str) -> dict[str, Any]:
@@ -131,7 +122,7 @@ def variant_keys(name: str) -> dict[str, Any]:
         if not path.is_file():
             raise ModelError(f"{path} is not there: name a built-in variant or a JSON file of keys")
         return {"name": path.stem, **read_json(path)}
-    refuse_unknown("name", [name], BUILT_IN)
+    refuse_unknown("name", [name], BUILT_IN, "unknown variant")
     return BUILT_IN[name].to_dict()
 
 

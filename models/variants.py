@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
-import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
+from models.data.augment import DIFF_AUGMENTS
 from models.errors import ModelError
+from models.knobs import check_knobs, check_value, knob, refuse_unknown
 
 # Every loss a variant may weigh; models/losses/objective.py holds one function for each.
 LOSSES = (
@@ -23,22 +23,9 @@ LOSSES = (
     "teacher",
     "cam",
 )
-JUDGED = ("perceptual", "teacher")  # losses that ask a trained recognizer
-CHOICES = {  # the values of every key that is a word
-    "architecture": ("cyclegan", "xgan", "xgan_published", "gatys"),
-    "upsampling": ("transposed", "nearest", "bilinear"),
-    "norm": ("instance", "layer", "adalin"),
-    "attention": ("none", "cam", "self"),
-    "discriminator_attention": ("none", "cam"),
-    "discriminator_norm": ("instance", "spectral", "none"),
-    "adversarial_form": ("lsgan", "non_saturating", "hinge", "wasserstein"),
-    "penalty": ("none", "r1", "zero_centred", "gradient_penalty"),
-    "domain_form": ("cross_entropy", "least_squares"),
-    "style_features": ("recognizer", "vgg19"),
-}
-NAME = "[A-Za-z][A-Za-z0-9_-]{0,63}"
+ASK_RECOGNIZER = ("perceptual", "teacher")  # losses that ask a trained recognizer
+NAME = "[A-Za-z][A-Za-z0-9_-]{0,63}"  # it becomes part of paths and commands
 STYLE_KEYS = ("style_steps", "style_weight", "style_features")  # of architecture gatys, and no more
-DIFF_AUGMENTS = ("colour", "translation", "cutout")
 
 
 @dataclass(frozen=True)
@@ -48,54 +35,63 @@ class Variant:
     name: str
     # "xgan" shares the deep layers of both domains, and "xgan_published" is deeper, see
     # models/networks/halves.py; "gatys" learns nothing, see models/style_transfer.py.
-    architecture: str = "cyclegan"
-    channels: int = 64  # of the generator's first layer; doubled by each of two downsamplings
-    blocks: int = 6  # residual blocks, half of them in the encoder
-    embedding: int = 0  # length of the code vector; 0 keeps it a map, which blurs less
+    architecture: str = knob("cyclegan", choices=("cyclegan", "xgan", "xgan_published", "gatys"))
+    # Of the first layer; doubled by each of two downsamplings.
+    channels: int = knob(64, "of the generator's first layer (on a CPU: 16)", least=1)
+    blocks: int = knob(6, "residual blocks, half of them in the encoder (on a CPU: 3)", least=0)
+    embedding: int = knob(0, "length of the code; 0 keeps it a map, which blurs less", least=0)
     # Or "nearest": no checkerboards, half again as slow; "bilinear": no plaid of long lines either.
-    upsampling: str = "transposed"
+    upsampling: str = knob("transposed", choices=("transposed", "nearest", "bilinear"))
     # Or "layer", which keeps the colours, or "adalin", a learned share of both (networks/norms.py).
-    norm: str = "instance"
-    attention: str = "none"  # at the bottleneck: "self" or "cam", see models/networks/attention.py
-    antialias: bool = False  # blur before pixels are dropped and after they are added (Zhang, 2019)
-    residual: bool = False  # cyclegan only: draw the change to the image, not a new one
+    norm: str = knob("instance", choices=("instance", "layer", "adalin"))
+    # At the bottleneck, see models/networks/attention.py.
+    attention: str = knob("none", choices=("none", "cam", "self"))
+    antialias: bool = knob(False, "blur before pixels are dropped, after they are added")
+    residual: bool = knob(False, "of cyclegan: draw the change to the image, not a new one")
     # Images that masked ones are restored of first, as a multiple of the budget: see
     # models/training/pretraining.py. 0: none.
-    pretraining: float = 0.0
-    discriminator_channels: int = 64
-    discriminator_layers: int = 3
-    discriminator_attention: str = "none"  # or "cam", see models/networks/translator.py
+    pretraining: float = knob(0.0, least=0)
+    discriminator_channels: int = knob(64, least=1)
+    discriminator_layers: int = knob(3, least=1)
+    # See models/networks/discriminators.py.
+    discriminator_attention: str = knob("none", choices=("none", "cam"))
     # Learning rate of the discriminators as a multiple of the generators' (two time scales: Heusel
     # et al., 2017). Below 1 a short run paints shapes before it paints noise.
-    discriminator_rate: float = 1.0
-    discriminator_norm: str = "instance"  # or "spectral" (Miyato et al., 2018), or "none"
-    discriminator_steps: int = 1  # to one of the generators (5 for a Wasserstein critic)
+    discriminator_rate: float = knob(1.0, least=0)
+    # Or "spectral" (Miyato et al., 2018).
+    discriminator_norm: str = knob("instance", choices=("instance", "spectral", "none"))
+    discriminator_steps: int = knob(1, "to one of the generators (Wasserstein: 5)", least=1)
     diff_augment: Sequence[str] = ()  # what discriminators see: "colour", "translation", "cutout"
-    adversarial_form: str = "lsgan"  # see models/losses/adversarial.py
-    penalty: str = "none"  # on the discriminators' slopes, see models/losses/penalties.py
-    penalty_weight: float = 10.0
-    weight_clip: float = 0.0  # largest weight of a discriminator; 0: any (0.01 in the first WGAN)
-    domain_form: str = "cross_entropy"  # or "least_squares": of the domain_adversarial loss
+    # See models/losses/adversarial.py, and of the penalties on slopes models/losses/penalties.py.
+    adversarial_form: str = knob(
+        "lsgan", choices=("lsgan", "non_saturating", "hinge", "wasserstein")
+    )
+    penalty: str = knob("none", choices=("none", "r1", "zero_centred", "gradient_penalty"))
+    penalty_weight: float = knob(10.0, least=0)
+    weight_clip: float = knob(0.0, "largest weight; 0: any (in the first WGAN 0.01)", least=0)
+    # Of the loss domain_adversarial.
+    domain_form: str = knob("cross_entropy", choices=("cross_entropy", "least_squares"))
     losses: Mapping[str, float] = field(
         default_factory=lambda: {"adversarial": 1.0, "cycle": 10.0, "identity": 5.0}
     )
     # Weights that losses fade to, linearly, by the end of the budget; others stay what they are.
     final_losses: Mapping[str, float] = field(default_factory=dict)
     # Attributes and their classes, as in {"hair": ["black", "blonde"]}, that translations are drawn
-    # with and that discriminators judge by; empty: none. See models/data/conditioning.py.
+    # with and that discriminators see; empty: none. See models/data/conditioning.py.
     labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
     # Augmentation of real images, on the device.
-    flip: bool = True
-    shift: float = 0.0  # largest shift, as a fraction of the side
-    zoom: float = 0.0  # largest relative change of scale
+    flip: bool = knob(True)
+    shift: float = knob(0.0, "largest shift, as a fraction of the side", least=0)
+    zoom: float = knob(0.0, "largest relative change of scale", least=0)
     # σ of the noise on a translation before its way back: CycleGAN hides the source in high
     # frequencies (Chu et al., 2017), and noise drowns them.
-    return_noise: float = 0.0
+    return_noise: float = knob(0.0, least=0)
     # Of architecture gatys alone: how long each image is optimised, what the style counts beside
-    # the content, and the network whose features both are measured in.
-    style_steps: int = 60
-    style_weight: float = 1.0
-    style_features: str = "recognizer"  # or "vgg19", torchvision's, where it is on disk
+    # the content, and the network whose features both are measured in: "vgg19" is torchvision's,
+    # where it is on disk.
+    style_steps: int = knob(60, least=0)
+    style_weight: float = knob(1.0, least=0)
+    style_features: str = knob("recognizer", choices=("recognizer", "vgg19"))
 
     @property
     def shared(self) -> bool:
@@ -112,7 +108,7 @@ class Variant:
         """Whether a loss needs a trained recognizer, or style transfer does."""
         if not self.learns:
             return self.style_features == "recognizer"
-        return any(self.weight(loss) for loss in JUDGED)
+        return any(self.weight(loss) for loss in ASK_RECOGNIZER)
 
     def weight(self, loss: str, progress: float = 0.0) -> float:
         """The weight of a loss at `progress` (0…1) of the budget; 0 where it is not named."""
@@ -166,13 +162,13 @@ def variant_from_dict(data: Mapping[str, Any], name: str | None = None) -> Varia
     """
     data = {"name": name, **data} if name else dict(data)
     known = {f.name: f for f in fields(Variant)}
-    refuse_unknown("key", data, known)
+    refuse_unknown("key", data, known, "unknown variant")
     if "name" not in data:
         raise ModelError("a variant needs a name: add `name:`")
     name, architecture = str(data["name"]), data.get("architecture", "cyclegan")
-    if not re.fullmatch(NAME, name):  # it becomes part of paths
+    if not re.fullmatch(NAME, name):
         raise ModelError(f"variant {name!r}: a name is a letter and up to 63 letters, digits, _, -")
-    refuse_unknown("architecture", [architecture], CHOICES["architecture"])
+    refuse_unknown("architecture", [architecture], known["architecture"].metadata["choices"])
     for key in data:
         if not _belongs(key, architecture):
             raise ModelError(
@@ -191,92 +187,57 @@ def variant_from_dict(data: Mapping[str, Any], name: str | None = None) -> Varia
     )
 
 
-def refuse_unknown(
-    what: str, names: Iterable[str], valid: Iterable[str], where: str = "unknown variant"
-) -> None:
-    """Raise ModelError for the first of `names` not in `valid`, with the nearest valid one."""
-    valid = list(valid)
-    for name in names:
-        if name not in valid:
-            near = difflib.get_close_matches(str(name), valid, n=1, cutoff=0.0)
-            raise ModelError(
-                f"{where} {what} {name!r}: did you mean {near[0]!r}? valid: {', '.join(valid)}"
-            )
-
-
 def _check(variant: Variant) -> None:
     """Raise ModelError where a value has the wrong type or lies out of range."""
-    for key, words in CHOICES.items():
-        refuse_unknown(key, [getattr(variant, key)], words)
+    where = f"variant {variant.name}: "
+    check_knobs(variant, where)
     for key in ("losses", "final_losses"):
-        if not isinstance(getattr(variant, key), Mapping):
-            raise ModelError(f"variant {variant.name}: `{key}` must map names to weights")
-        for loss, weight in getattr(variant, key).items():
-            refuse_unknown("loss", [loss], LOSSES)
-            _number(variant, f"{key}.{loss}", weight, 0)
+        weights = getattr(variant, key)
+        if not isinstance(weights, Mapping):
+            raise ModelError(f"{where}`{key}` must map names to weights")
+        refuse_unknown("loss", weights, LOSSES, f"{where}unknown")
+        for loss, weight in weights.items():
+            check_value(f"{key}.{loss}", weight, float, {"least": 0}, where)
     if isinstance(variant.diff_augment, str) or not isinstance(variant.diff_augment, Sequence):
-        raise ModelError(f"variant {variant.name}: `diff_augment` must be a list")
-    refuse_unknown("diff_augment", variant.diff_augment, DIFF_AUGMENTS)
+        raise ModelError(f"{where}`diff_augment` must be a list")
+    refuse_unknown("diff_augment", variant.diff_augment, DIFF_AUGMENTS, f"{where}unknown")
     if not isinstance(variant.labels, Mapping) or not all(
         isinstance(classes, Sequence) and not isinstance(classes, str) and len(set(classes)) > 1
         for classes in variant.labels.values()
     ):
-        raise ModelError(
-            f"variant {variant.name}: `labels` must map attributes to lists of two or more classes"
-        )
-    for key in ("channels", "discriminator_channels", "discriminator_layers"):
-        _number(variant, key, getattr(variant, key), 1, whole=True)
-    _number(variant, "discriminator_steps", variant.discriminator_steps, 1, whole=True)
-    _number(variant, "style_steps", variant.style_steps, 0, whole=True)
-    _number(variant, "style_weight", variant.style_weight, 0)
-    for key in ("blocks", "embedding"):
-        _number(variant, key, getattr(variant, key), 0, whole=True)
-    rates = ("discriminator_rate", "penalty_weight", "weight_clip", "shift", "zoom", "return_noise")
-    for key in (*rates, "pretraining"):
-        _number(variant, key, getattr(variant, key), 0)
-    for key in ("flip", "residual", "antialias"):
-        if not isinstance(getattr(variant, key), bool):
-            raise ModelError(f"variant {variant.name}: `{key}` must be true or false")
+        raise ModelError(f"{where}`labels` must map attributes to lists of two or more classes")
+    if problem := _misfit(variant):
+        raise ModelError(where + problem)
+
+
+def _misfit(variant: Variant) -> str:
+    """What does not go together, and what to do; empty where all does."""
     late = [loss for loss in variant.final_losses if not variant.weight(loss)]
     if late:
-        raise ModelError(
-            f"variant {variant.name}: `final_losses` fades {late[0]}, which `losses` does not weigh"
-        )
+        return f"`final_losses` fades {late[0]}, which `losses` does not weigh"
     if variant.adversarial_form == "wasserstein" and not (
         variant.weight_clip or variant.penalty != "none"
     ):
-        raise ModelError(
-            f"variant {variant.name}: a wasserstein critic needs a bounded slope: "
-            "set `penalty: gradient_penalty`, or `weight_clip: 0.01`"
+        return (
+            "a wasserstein critic needs a bounded slope: set `penalty: gradient_penalty`, "
+            "or `weight_clip: 0.01`"
         )
     on_codes = any(map(variant.weight, ("semantic_consistency", "domain_adversarial", "teacher")))
     if variant.residual and (variant.shared or variant.embedding or on_codes):
-        raise ModelError(
-            f"variant {variant.name}: `residual` puts the image into the code, so it needs "
-            "architecture cyclegan, embedding 0 and no loss on codes"
+        return (
+            "`residual` puts the image into the code, so it needs architecture cyclegan, "
+            "embedding 0 and no loss on codes"
         )
     if variant.architecture == "xgan_published" and not variant.embedding:
-        raise ModelError(
-            f"variant {variant.name}: the code of xgan_published is a vector: set `embedding: 1024`"
-        )
+        return "the code of xgan_published is a vector: set `embedding: 1024`"
     blocks = 0 if variant.architecture == "xgan_published" else variant.blocks
     if variant.norm == "adalin" and blocks < 2:
-        raise ModelError(
-            f"variant {variant.name}: `norm: adalin` is that of a decoder's residual blocks: "
-            "set `blocks` to 2 or more, and architecture cyclegan or xgan"
+        return (
+            "`norm: adalin` is that of a decoder's residual blocks: set `blocks` to 2 or more, "
+            "and architecture cyclegan or xgan"
         )
     if variant.weight("cam") and variant.attention != "cam":
-        raise ModelError(
-            f"variant {variant.name}: the loss `cam` is that of an attention: set `attention: cam`"
-        )
+        return "the loss `cam` is that of an attention: set `attention: cam`"
     if variant.learns and not any(variant.losses.values()):
-        raise ModelError(f"variant {variant.name}: every loss has weight 0, nothing to train")
-
-
-def _number(variant: Variant, key: str, value: Any, least: float, whole: bool = False) -> None:
-    fits = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
-    if not fits or not least <= value < math.inf:
-        kind = "a whole number" if whole else "a number"
-        raise ModelError(
-            f"variant {variant.name}: `{key}` must be {kind} of at least {least}, got {value!r}"
-        )
+        return "every loss has weight 0, nothing to train"
+    return ""

@@ -16,7 +16,7 @@ from pipeline.core import params, profiles
 from pipeline.core.errors import StageError
 from pipeline.provenance import origin
 from pipeline.train import sync as imported
-from pipeline.train.__main__ import load_variant
+from pipeline.train.inputs import load_variant
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
 

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+PATIENCE = 900  # seconds until what never ends fails a test; no test is about how fast it is
 FOLDERS = ["crawl", "models", "pipeline", "profiles", ".dvc", "reports"]
 FILES = ["dvc.yaml", "params.yaml", "pyproject.toml", "Makefile", ".dvcignore", ".gitignore"]
 MADE = [
@@ -22,6 +23,8 @@ MADE = [
     "metrics",
     "*.html",
 ]
+# Settings of the surrounding project and its tools that no test may see.
+NOT_OURS = ("DVC_", "MLFLOW_", "GIT_", "TORCH_", "PYTHONHASHSEED", "PYTHONWARNINGS", "COVERAGE_")
 
 
 def copy_project(to: Path, *, git: bool) -> Path:
@@ -38,13 +41,14 @@ def copy_project(to: Path, *, git: bool) -> Path:
 
 
 def environment(**extra: str) -> dict[str, str]:
-    """This interpreter first on PATH, and none of the surrounding project's settings."""
-    ours = ("DVC_", "MLFLOW_", "GIT_")
-    env = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    """This interpreter first on PATH, and no settings of a surrounding project or of this user."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith(NOT_OURS)}
     path = f"{Path(sys.executable).parent}{os.pathsep}{env['PATH']}"
     who = {
         f"GIT_{role}_{key}": value
         for role in ("AUTHOR", "COMMITTER")
         for key, value in (("NAME", "test"), ("EMAIL", "test@example.com"))
     }
-    return {**env, **who, "PATH": path, **extra}
+    nowhere = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+    nowhere |= {f"DVC_{whose}_CONFIG_DIR": str(ROOT / "nowhere") for whose in ("GLOBAL", "SYSTEM")}
+    return {**env, **who, **nowhere, "PATH": path, **extra}

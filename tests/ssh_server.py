@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.project import PATIENCE
+
 PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin"])
 SSHD, KEYGEN = shutil.which("sshd", path=PATH), shutil.which("ssh-keygen", path=PATH)
 SEPARATION = Path("/run/sshd")  # sshd started by root wants it; Debian's service makes it too
@@ -69,7 +71,7 @@ ForceCommand internal-sftp
 
 
 def _wait_until_up(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline and server.poll() is None:
         try:
             with socket.create_connection(("127.0.0.1", port), timeout=1):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -52,33 +53,36 @@ def test_only_tracking_imports_mlflow_and_models_stays_bare() -> None:
             assert not packages & {"dvc", "mlflow", "pydantic", "cv2", "animeface"}, name
 
 
-def test_stages_declare_the_sections_they_load() -> None:
-    stages = DVC_YAML["stages"]
+def sections_of(stage: str) -> set[str]:
+    """The sections of params.yaml that a stage's main module loads."""
     sections = {model.__name__: name for name, model in params.SECTIONS.items()}
-    for name, stage in stages.items():
-        module = ROOT / "pipeline" / name / "__main__.py"
-        loaded = {
-            sections[node.args[0].attr]
-            for node in ast.walk(ast.parse(module.read_text(encoding="utf-8")))
-            if isinstance(node, ast.Call)
-            and ast.unparse(node.func) == "params.load"
-            and isinstance(node.args[0], ast.Attribute)
-        }
-        declared = {entry.split(".")[0] for entry in stage["params"]} - {params.VARIANTS}
-        assert loaded - {"compute"} == declared, name
+    module = ROOT / "pipeline" / stage / "__main__.py"
+    return {
+        sections[node.args[0].attr]
+        for node in ast.walk(ast.parse(module.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) == "params.load"
+        and isinstance(node.args[0], ast.Attribute)
+    }
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_stages_declare_the_sections_they_load(name: str) -> None:
+    declared = {entry.split(".")[0] for entry in DVC_YAML["stages"][name]["params"]}
+    assert sections_of(name) - {"compute"} == declared - {params.VARIANTS}
 
 
 # Plumbing carries data, names errors and draws pictures but decides no number; watching it would
-# train all variants anew for a caption. `compare` makes a page: it watches what draws.
+# train all variants anew for a caption. `compare` makes a page: it watches what draws. What answers
+# whether an image is excluded decides who is in the tables: every stage that asks watches it.
 PLUMBING = {"pipeline/core", "pipeline/figures", "crawl/errors.py", "models/errors.py"}
 DRAWS = {"compare"}
+CRAWLS = {"discover", "crawl"}
+EXCLUDES = "pipeline/core/exclude.py"
 
 
 def room_of(module: str) -> str:
-    """The room that a module of ours lies in: the folder below its package, or a file there.
-
-    Of the crawler, whose modules are run together, it is the whole package.
-    """
+    """The room that a module of ours lies in: the folder below its package, or a file there."""
     package, *rest = module.split(".")
     folder = ROOT / package / rest[0]
     return f"{package}/{rest[0]}" if folder.is_dir() else f"{package}/{rest[0]}.py"
@@ -103,6 +107,42 @@ def is_module(name: str) -> bool:
     return name.split(".")[0] in ALLOWED and (path.is_dir() or path.with_suffix(".py").is_file())
 
 
+@pytest.mark.parametrize("package", ALLOWED)
+def test_no_circle_of_rooms(package: str) -> None:
+    """Within a package every room can be read after those it imports."""
+    rooms: dict[str, set[str]] = {}
+    for path in sorted((ROOT / package).rglob("*.py")):
+        module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        if path.parent == ROOT / package and path.name == "__init__.py":
+            continue
+        ours = {room_of(name) for name in imports_of(module) if name.split(".")[0] == package}
+        rooms.setdefault(room_of(module), set()).update(ours - {room_of(module)})
+    TopologicalSorter(rooms).prepare()  # raises CycleError, naming the circle
+
+
+def test_nobody_imports_a_main() -> None:
+    """What others need of a stage has a name of its own in the stage's room."""
+    for path in modules():
+        module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        assert not [name for name in imports_of(module) if name.endswith(".__main__")], module
+
+
+# What stages share; a stage's own room is for itself and for what runs stages or tells of them.
+SHARED = {"core", "demo", "duplicates", "figures", "imaging"}
+OVER_STAGES = {"cli.py", "provenance", "use"}
+
+
+@pytest.mark.parametrize("module", modules(), ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_stages_meet_in_shared_rooms_only(module: Path) -> None:
+    package, *parts = module.relative_to(ROOT).with_suffix("").parts
+    if package != "pipeline" or len(parts) == 1:
+        return
+    imported = {room_of(name) for name in imports_of(".".join([package, *parts]))}
+    rooms = {room.split("/")[1] for room in imported if room.startswith("pipeline/")}
+    if parts[0] not in OVER_STAGES:
+        assert rooms <= SHARED | {parts[0]}, f"pipeline/{parts[0]} imports another stage's room"
+
+
 def stage_code(name: str) -> set[str]:
     """The rooms that DVC must watch for a stage: of all that it imports, less the plumbing."""
     todo, seen = [f"pipeline.{name}.__main__"], set()
@@ -113,15 +153,29 @@ def stage_code(name: str) -> set[str]:
         seen.add(module)
     rooms = {room_of(module) for module in seen}
     rooms -= PLUMBING - ({"pipeline/figures"} if name in DRAWS else set())
-    if "crawl/run.py" in rooms or "crawl/sources" in rooms:
-        rooms = {room for room in rooms if not room.startswith("crawl/")} | {"crawl"}
-    return rooms
+    if "exclude" in sections_of(name):
+        rooms.add(EXCLUDES)
+    # The crawler's modules run together: who crawls watches the whole package. To the others it
+    # brings bytes as they are.
+    rooms = {room for room in rooms if not room.startswith("crawl/")}
+    return rooms | ({"crawl"} if name in CRAWLS else set())
 
 
 @pytest.mark.parametrize("name", STAGES)
 def test_stages_watch_the_rooms_they_run_and_no_other(name: str) -> None:
     deps = {dep for dep in DVC_YAML["stages"][name]["deps"] if dep.split("/")[0] in ALLOWED}
     assert deps == stage_code(name)
+
+
+def test_only_what_crawls_watches_the_crawler() -> None:
+    watching = {
+        name
+        for name, stage in DVC_YAML["stages"].items()
+        if any(dep.split("/")[0] == "crawl" for dep in stage["deps"])
+    }
+    assert watching == CRAWLS
+    (asking,) = [path for path in modules() if path.name == "exclude.py"]
+    assert asking == ROOT / EXCLUDES
 
 
 def test_lock_file_is_fresh() -> None:

@@ -1,12 +1,14 @@
 """The whole pipeline as a user runs it: ``dvc repro`` at a tiny scale, in a copy of the repository.
 
-The copy's path has a space. What follows `repro` runs in the same copy, in file order.
+The copy's path has a space. What follows `repro` runs in the same copy, in any order: each test
+leaves it as `repro` did, but for more runs in the store.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,10 +23,11 @@ import pandas as pd
 import pytest
 
 from pipeline.core import yaml_files
-from tests.project import copy_project, environment
+from tests.project import PATIENCE, copy_project, environment
 from tests.ssh_server import SSHD, ssh_server
 
 TINY = {
+    "compute": {"device": "cpu"},
     "demo": {"faces": 150, "photos": 150},
     "split": {"val": 0.2, "test": 0.2},
     "recognizer": {"images": 512, "image_size": 32},
@@ -51,6 +54,8 @@ STAGES = [
     "train@xgan",
     "compare",
 ]
+
+FIRST = "mlflow.db.repro"  # the store as `repro` left it; git ignores it, too
 
 pytestmark = pytest.mark.e2e
 
@@ -83,8 +88,8 @@ def dvc(project: Path, *arguments: str, fails: bool = False) -> str:
     return run(project, sys.executable, "-m", "dvc", *arguments, fails=fails)
 
 
-def runs(project: Path) -> list[mlflow.entities.Run]:
-    mlflow.set_tracking_uri(f"sqlite:///{project / 'mlflow.db'}")
+def runs(project: Path, store: str = "mlflow.db") -> list[mlflow.entities.Run]:
+    mlflow.set_tracking_uri(f"sqlite:///{project / store}")
     return mlflow.search_runs(search_all_experiments=True, output_format="list")
 
 
@@ -94,6 +99,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     project = copy_project(tmp_path_factory.mktemp("e2e") / "my face2anime", git=True)
     make_tiny(project)
     dvc(project, "repro")
+    shutil.copy(project / "mlflow.db", project / FIRST)
     run(project, "git", "add", "-A")
     run(project, "git", "commit", "-qm", "reproduced")
     return project
@@ -115,13 +121,13 @@ def test_planted_faults_are_counted_and_explicit_posts_never_listed(project: Pat
     assert sum(crawl["outcomes"].values()) == crawl["posts"] == len(posts)
     assert crawl["outcomes"]["gone"] == 1
     assert crawl["outcomes"]["duplicate_bytes"] >= 1
-    failures = pd.read_parquet(project / "data/raw/failures.parquet")
+    failures = pd.read_parquet(project / "data/dropped/posts.parquet")
     assert len(failures) == len(posts) - crawl["outcomes"]["ok"]
     assert set(posts["rating"].dropna()) <= {"general", "safe", ""}
 
 
 def test_one_run_a_stage_and_evaluation_in_its_training(project: Path) -> None:
-    logged = runs(project)
+    logged = runs(project, FIRST)
     assert Counter(run.info.run_name for run in logged) == Counter(STAGES)
     assert {run.info.status for run in logged} == {"FINISHED"}
     for run in logged:
@@ -254,8 +260,9 @@ def test_training_killed_goes_on_to_the_same_weights(project: Path) -> None:
         env=environment(DVC_ROOT=str(project)),
         start_new_session=True,
     )
-    deadline = time.monotonic() + 120
-    while not list((project / ".cache/train").glob("*.pt")) and time.monotonic() < deadline:
+    deadline = time.monotonic() + PATIENCE
+    while not list((project / ".cache/train").glob("*.pt")) and training.poll() is None:
+        assert time.monotonic() < deadline, "no state was written"
         time.sleep(0.02)
     os.killpg(training.pid, signal.SIGKILL)
     training.wait()

@@ -70,6 +70,7 @@ def texts() -> dict[str, str]:
         for path in sorted((ROOT / package).rglob("*.py"))
     }
     plain = [*documents(), "Makefile", "dvc.yaml", "params.yaml"]
+    plain += [path.relative_to(ROOT).as_posix() for path in ROOT.glob("pipeline/**/*.html")]
     plain += [f"profiles/{path.name}" for path in (ROOT / "profiles").glob("*.yaml")]
     return said | {name: (ROOT / name).read_text(encoding="utf-8") for name in plain}
 

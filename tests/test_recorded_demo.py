@@ -1,4 +1,9 @@
-"""The committed demo run (`reports/metrics`, by `make demo`) shows what the demo claims."""
+"""The committed demo run (`reports/metrics`, by `make demo`) shows what the demo claims.
+
+All of it is read from committed files: that the record and the lock file are of one run, and that
+what was measured then holds. A run on another kind of CPU is not compared with it, for weights
+there differ in their last bits, and all that is trained or measured after them by more.
+"""
 
 from __future__ import annotations
 

@@ -44,8 +44,9 @@ class Parquet:
     def rows(self, image: str, tags: str = "") -> Iterator[tuple[str, str]]:
         """(name, tags) of every row, in order.
 
-        :param image: the column of the images: ``struct{bytes, path}`` or binary.
-        :param tags: a column of strings or lists of strings; empty: no tags.
+        Args:
+            image: the column of the images: ``struct{bytes, path}`` or binary.
+            tags: a column of strings or lists of strings; empty: no tags.
 
         Raises CrawlError when a column is absent or of another type, ArrowException and OSError
         when a file is damaged.

@@ -7,7 +7,7 @@ import tarfile
 import threading
 import zipfile
 import zlib
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from urllib.parse import quote, unquote
 
 import pyarrow as pa
@@ -86,9 +86,31 @@ def _open_folder(path: Path) -> Container | Parquet:
 def image_members(archive: Container) -> list[str]:
     """Names of the images, by extension, in ``archive``, sorted.
 
-    Raises one of DAMAGED.
+    macOS leaves ``__MACOSX/…/._name``, which is no image, beside each of them in a zip. Raises one
+    of DAMAGED.
     """
-    return sorted({name for name in archive.names() if Path(name).suffix.lower() in EXTENSIONS})
+    files = ((name, PurePosixPath(name)) for name in archive.names())
+    return sorted(
+        {
+            name
+            for name, file in files
+            if file.suffix.lower() in EXTENSIONS and not file.name.startswith("._")
+        }
+    )
+
+
+def find_file(path: Path, folder: Path, key: str, advice: str) -> Path:
+    """The file or folder that a section's key names: looked for in ``folder``, which the same
+    section names, and then from the project's root.
+
+    Raises CrawlError, which names both places, when there is none.
+    """
+    places = list(dict.fromkeys((folder / path, path)))
+    for place in places:
+        if place.exists():
+            return place
+    looked = ", then ".join(map(str, places))
+    raise CrawlError(f"{key}: {path} does not exist (looked for {looked}): {advice}")
 
 
 class ArchiveReader:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
@@ -11,11 +11,19 @@ import pandas as pd
 
 from crawl.archives.containers import Container
 from crawl.archives.parquet import Parquet
-from crawl.archives.reader import DAMAGED, image_members, member_url, open_archive
+from crawl.archives.reader import (
+    DAMAGED,
+    find_file,
+    image_members,
+    member_url,
+    open_archive,
+)
 from crawl.errors import CrawlError, SourceError
 from crawl.posts import Post
 from crawl.sources.base import Source, register
 from crawl.web.session import Session
+
+_ADVICE = "correct it, or put the file there"
 
 
 @register("archive")
@@ -41,6 +49,13 @@ class Archive(Source):
     @property
     def has_ratings(self) -> bool:
         return False
+
+    def located(self, folder: Path) -> Archive:
+        """Raises CrawlError when ``path`` or ``tags`` does not exist."""
+        where = f"source '{self.name}': key"
+        path = find_file(self.path, folder, f"{where} 'path'", _ADVICE)
+        tags = self.tags and find_file(self.tags, folder, f"{where} 'tags'", _ADVICE)
+        return replace(self, path=path, tags=tags)
 
     def candidates(self, session: Session) -> Iterator[Post]:
         """The images, sorted by name. ``session`` is not used: nothing is asked."""
@@ -90,8 +105,6 @@ def read_tags(source: str, path: Path) -> dict[str, str]:
     """File name → its tags, separated by spaces. Raises CrawlError when ``path`` is no table."""
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except FileNotFoundError:
-        raise CrawlError(f"source '{source}': {path} does not exist: correct key 'tags'") from None
     except (ValueError, OSError) as error:
         raise SourceError(source, str(path), f"is not a CSV table: {error}") from None
     names = table.iloc[:, 0].map(lambda name: PurePosixPath(name).name)

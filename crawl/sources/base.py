@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import MISSING, dataclass, fields, replace
 from datetime import UTC, date
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, ClassVar, TypeVar
 from urllib.parse import urlsplit
 
@@ -19,7 +19,6 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from crawl.archives.reader import SCHEME
 from crawl.errors import CrawlError, SourceError
-from crawl.exclude import Exclusions
 from crawl.names import NAME
 from crawl.outcomes import FetchError, Outcome
 from crawl.posts import Post
@@ -33,6 +32,11 @@ BATCH = 100  # posts of one source that share a shard; with limits that are mult
 _NOT_IMAGES = frozenset({".mp4", ".webm", ".zip", ".swf", ".avi", ".mov"})
 
 SOURCES: dict[str, type[Source]] = {}
+
+
+def nothing(post: Post) -> str:
+    """The verdict of who excludes no post."""
+    return ""
 
 
 class MissingPageError(SourceError):
@@ -60,6 +64,15 @@ class Source(ABC):
         """Whether the site rates its posts; an unrated one is then dropped."""
         return True
 
+    @property
+    def site(self) -> str:
+        """The address that is asked; empty where nothing but files is read."""
+        return ""
+
+    def located(self, folder: Path) -> Source:
+        """This source with the files that it names found, in ``folder`` or from the root."""
+        return self
+
     @abstractmethod
     def candidates(self, session: Session) -> Iterator[Post]:
         """Every post the source has, newest first or in its own order; ``url`` is empty when it
@@ -68,14 +81,13 @@ class Source(ABC):
         """
 
     def discover(
-        self, session: Session, exclude: Exclusions | None = None
+        self, session: Session, excluded: Callable[[Post], str] = nothing
     ) -> tuple[list[Post], Counter[str]]:
         """The posts to list, at most ``limit``, and how many candidates met which verdict.
 
         An excluded post keeps its place: it counts towards ``limit``, and no other post moves to
         another batch for it.
         """
-        exclude = exclude or Exclusions()
         listed: list[Post] = []
         verdicts: Counter[str] = Counter(listed=0)
         seen: set[str] = set()
@@ -85,18 +97,13 @@ class Source(ABC):
             seen.add(post.post_id)
             if verdict == "listed":
                 batch, places = places // BATCH, places + 1
-                verdict = self._exclusion(post, exclude) or verdict
+                verdict = excluded(post) or verdict
             verdicts[verdict] += 1
             if verdict == "listed":
                 listed.append(replace(post, batch=batch))
             if places == self.limit:
                 break
         return listed, verdicts
-
-    def _exclusion(self, post: Post, exclude: Exclusions) -> str:
-        if exclude.names(post.url, post.md5, f"{self.name}/{post.post_id}"):
-            return "dropped_excluded"
-        return "dropped_tags" if exclude.tagged(post.tags) else ""
 
     def _verdict(self, post: Post) -> str:
         # No switch turns this off: only general-audience images are ever listed.

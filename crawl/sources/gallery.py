@@ -46,6 +46,10 @@ class Gallery(Source):
     def has_ratings(self) -> bool:
         return bool(self.rating)
 
+    @property
+    def site(self) -> str:
+        return self.url
+
     def __post_init__(self) -> None:
         for field in fields(self):
             selector = getattr(self, field.name)

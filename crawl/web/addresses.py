@@ -22,8 +22,9 @@ _NAT64 = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052: an IPv4 address in th
 class AddressGuard:
     """Resolves host names and refuses what must not be contacted. For one event loop.
 
-    :param allow_private_hosts: host names that may resolve to private or loopback addresses.
-    :param contact: e-mail or URL; a public host is refused without one.
+    Args:
+        allow_private_hosts: host names that may resolve to private or loopback addresses.
+        contact: e-mail or URL; a public host is refused without one.
     """
 
     def __init__(self, allow_private_hosts: tuple[str, ...], contact: str) -> None:
@@ -31,12 +32,21 @@ class AddressGuard:
         self._contact = contact
         self._known: dict[str, tuple[float, list[str]]] = {}
 
+    def require_contact(self, host: str, target: str) -> None:
+        """Raises CrawlError when ``target``, the machine that serves ``host``, may be public and
+        there is no contact. Public is, before anything is looked up, what is neither a private
+        address nor listed.
+        """
+        if not (self._contact or host.lower() in self._private or _is_private(target)):
+            raise _no_contact(host)
+
     async def addresses(self, host: str, target: str) -> list[str]:
         """The addresses of ``target``, the machine that serves ``host``; all may be contacted.
 
         Raises FetchError (forbidden_address), UnreachableError when the name does not resolve,
         and CrawlError for a public host when there is no contact.
         """
+        self.require_contact(host, target)
         now = time.monotonic()
         expires, known = self._known.get(host, (0.0, []))
         if now < expires:
@@ -55,10 +65,15 @@ class AddressGuard:
                 "web.allow_private_hosts if you mean it",
             )
         if len(hidden) < len(addresses) and not self._contact:
-            raise CrawlError(
-                f"{host} is a public host and web.contact is empty: set it to an e-mail or URL "
-                "where the site's owner can reach you"
-            )
+            raise _no_contact(host)
+
+
+def _no_contact(host: str) -> CrawlError:
+    return CrawlError(
+        f"web.contact is empty and {host} may be a public host: set web.contact to an e-mail or "
+        "URL where its owner can reach you (or list a host of your own network in "
+        "web.allow_private_hosts)"
+    )
 
 
 async def _resolve(host: str) -> list[str]:
@@ -69,6 +84,14 @@ async def _resolve(host: str) -> list[str]:
     except (OSError, UnicodeError) as error:
         raise UnreachableError(f"cannot resolve {host}: {error}") from None
     return [str(entry[4][0]) for entry in sorted(found, key=lambda entry: entry[0])]
+
+
+def _is_private(host: str) -> bool:
+    """Whether ``host`` is an address, not a name, and no public one."""
+    try:
+        return not _is_public(host)
+    except ValueError:
+        return False
 
 
 def _is_public(address: str) -> bool:

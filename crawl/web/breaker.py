@@ -12,7 +12,8 @@ _FAILURES = frozenset({Outcome.GAVE_UP, Outcome.TRUNCATED})
 class Breaker:
     """Parks hosts.
 
-    :param limit: failures in a row, each with its retries used up, after which a host is parked.
+    Args:
+        limit: failures in a row, each with its retries used up, after which a host is parked.
     """
 
     def __init__(self, limit: int) -> None:

@@ -19,8 +19,9 @@ _FIRST_BACKOFF, _MAX_BACKOFF = 0.5, 60.0  # seconds
 class BusyError(Exception):
     """The host answered, but not now.
 
-    :param status: HTTP status.
-    :param retry_after: value of the header of that name, or None.
+    Args:
+        status: HTTP status.
+        retry_after: value of the header of that name, or None.
     """
 
     def __init__(self, host: str, status: int, retry_after: str | None) -> None:
@@ -52,10 +53,11 @@ PASSING = (BusyError, TruncatedError, UnreachableError, aiohttp.ClientError, Tim
 class Patience:
     """What is left of one post's retries: one budget, whatever goes wrong with it.
 
-    :param retries: how often to ask again in all.
-    :param retry_after_max: the longest wait in seconds that a host may ask for; one that asks for
-        more is left alone, as coming back sooner would be rude.
-    :param throttle: told to hold a host back.
+    Args:
+        retries: how often to ask again in all.
+        retry_after_max: the longest wait in seconds that a host may ask for; one that asks for more
+            is left alone, as coming back sooner would be rude.
+        throttle: told to hold a host back.
     """
 
     def __init__(self, retries: int, retry_after_max: float, throttle: Throttle) -> None:

@@ -18,10 +18,11 @@ _FRESH_FAILURE = 600.0
 class Robots:
     """Reads each site's robots.txt once a day. For one event loop.
 
-    :param agent: our name, as robots.txt would call it.
-    :param read: fetches a robots.txt; returns its text ("" when the site has none) or raises
-        FetchError when the site does not answer.
-    :param slow_down: told (host, seconds) when a site states a Crawl-delay or Request-rate.
+    Args:
+        agent: our name, as robots.txt would call it.
+        read: fetches a robots.txt; returns its text ("" when the site has none) or raises
+            FetchError when the site does not answer.
+        slow_down: told (host, seconds) when a site states a Crawl-delay or Request-rate.
     """
 
     def __init__(

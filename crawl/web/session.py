@@ -6,10 +6,10 @@ Everything this package requests, pages as well as images, goes through ``Sessio
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
-from urllib.parse import urlencode, urljoin
+from urllib.parse import urlencode, urljoin, urlsplit
 
 import aiohttp
 
@@ -21,9 +21,8 @@ from crawl.web.retry import BUSY, PASSING, BusyError, LongWaitError, Patience
 from crawl.web.robots import Robots
 from crawl.web.throttle import Throttle
 from crawl.web.transport import Transport
-from crawl.web.urls import web_host
+from crawl.web.urls import MAX_REDIRECTS, web_host
 
-_MAX_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MAX_ROBOTS_BYTES = 512_000  # RFC 9309 section 2.5 asks for at least 500 KiB
 _MAX_PAGE_BYTES = 64_000_000
@@ -63,8 +62,9 @@ class Session:
     """A polite client; a context manager. Not for several threads: its event loop runs while
     somebody waits for ``run`` or ``page``.
 
-    :param settings: limits, contact, timeouts.
-    :param connect_to: host → (address, port) to connect to in its place; see Transport.
+    Args:
+        settings: limits, contact, timeouts.
+        connect_to: host → (address, port) to connect to in its place; see Transport.
     """
 
     def __init__(
@@ -91,6 +91,14 @@ class Session:
         """What ``work``, made of this session's coroutines, returns. Raises what it raises."""
         return self._runner.run(work)
 
+    def require_contact(self, urls: Iterable[str]) -> None:
+        """Raises CrawlError when one of ``urls`` may be on a public host and nobody could tell its
+        owner who asks. Nothing is asked or looked up; what is no web address is passed over.
+        """
+        hosts = {urlsplit(url).hostname or "" for url in urls if web_host(url)}
+        for host in sorted(hosts):
+            self._guard.require_contact(host, self._connect_to.get(host, (host, 0))[0])
+
     def page(self, url: str, credentials: Credentials = _NOBODY) -> Page:
         """The page at ``url``, redirects followed. Raises FetchError unless it is HTTP 200."""
         return self.run(self.get_page(url, credentials))
@@ -109,11 +117,12 @@ class Session:
     ) -> T:
         """What ``read`` makes of the answer to GET ``url``, asked again while it fails in passing.
 
-        :param read: is given a streaming response with any status that is neither a redirect nor
-            busy, and the URL it came from in the end; may raise TruncatedError, and is then called
-            with a new response.
-        :param headers: called before each try, so that a retry can ask for a range.
-        :param decompress: whether the body may travel compressed.
+        Args:
+            read: is given a streaming response with any status that is neither a redirect nor busy,
+                and the URL it came from in the end; may raise TruncatedError, and is then called
+                with a new response.
+            headers: called before each try, so that a retry can ask for a range.
+            decompress: whether the body may travel compressed.
 
         Raises FetchError (robots, address, retries used up, host parked, what ``read`` raises)
         and CrawlError.
@@ -136,14 +145,7 @@ class Session:
         return answer
 
     async def _open(self) -> Transport:
-        settings = self._settings
-        return Transport(
-            self._guard,
-            self._connect_to,
-            self._throttle.delayed,
-            timeout=settings.timeout,
-            deadline=settings.deadline,
-        )
+        return Transport(self._guard, self._connect_to, self._throttle.delayed, self._settings)
 
     async def _patiently(self, attempt: Callable[[], Awaitable[T]]) -> T:
         settings = self._settings
@@ -171,7 +173,7 @@ class Session:
     ) -> T:
         """Follows redirects hop by hop: each hop has its own robots.txt, address and throttle."""
         headers = {"User-Agent": self._user_agent, **headers}
-        for _ in range(_MAX_REDIRECTS + 1):
+        for _ in range(MAX_REDIRECTS + 1):
             if not (host := web_host(url)):
                 raise FetchError(Outcome.FORBIDDEN_ADDRESS, f"{url} is no http or https URL")
             if ask_robots:
@@ -189,7 +191,7 @@ class Session:
             if credentials.query:  # where it leads to may repeat them
                 raise FetchError(Outcome.GAVE_UP, "redirected, and a key is sent nowhere else")
             url, credentials = target, _NOBODY
-        raise FetchError(Outcome.GAVE_UP, f"redirected more than {_MAX_REDIRECTS} times")
+        raise FetchError(Outcome.GAVE_UP, f"redirected more than {MAX_REDIRECTS} times")
 
     async def _ask(
         self,

@@ -15,12 +15,13 @@ _MARGIN = 1.008
 class Throttle:
     """Spaces the requests to each host, whoever makes them. For one event loop.
 
-    :param rate: requests per second and host; 0: no limit.
-    :param concurrency: requests under way at once per host, until their body is read.
+    Args:
+        rate: requests per second and host; inf: no limit.
+        concurrency: requests under way at once per host, until their body is read.
     """
 
     def __init__(self, rate: float, concurrency: int) -> None:
-        self._interval = _MARGIN / rate if rate else 0.0
+        self._interval = _MARGIN / rate
         self._concurrency = concurrency
         self._slots: dict[str, asyncio.Semaphore] = {}
         self._queues: dict[str, asyncio.Lock] = {}

@@ -10,6 +10,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
+from crawl.settings import CrawlSettings
 from crawl.web.addresses import AddressGuard
 
 
@@ -19,14 +20,14 @@ class Transport:
     No proxy, cookie or ``~/.netrc`` is ever used: a proxy would connect to addresses that were
     not checked, and the other two would make answers depend on what was asked before.
 
-    :param guard: refuses forbidden addresses.
-    :param connect_to: host → (address, port) to connect to in its place, as curl's
-        ``--connect-to``: a local server on a free port can then serve stable, made-up URLs.
-    :param connected: told the host and port of a URL when a new connection for it is there, just
-        before the request goes out.
-    :param timeout: seconds to connect, and between two reads.
-    :param deadline: seconds for one whole answer. A server that sends a byte now and then never
-        runs into ``timeout``, and would be waited for for days.
+    Args:
+        guard: refuses forbidden addresses.
+        connect_to: host → (address, port) to connect to in its place, as curl's ``--connect-to``: a
+            local server on a free port can then serve stable, made-up URLs.
+        connected: told the host and port of a URL when a new connection for it is there, just
+            before the request goes out.
+        settings: ``timeout``, and ``deadline``: a server that sends a byte now and then never runs
+            into ``timeout``, and would be waited for for days.
     """
 
     def __init__(
@@ -34,9 +35,7 @@ class Transport:
         guard: AddressGuard,
         connect_to: dict[str, tuple[str, int]],
         connected: Callable[[str], None],
-        *,
-        timeout: float,
-        deadline: float,
+        settings: CrawlSettings,
     ) -> None:
         resolver = _Resolver(guard, connect_to)
         self._resolver = resolver
@@ -52,7 +51,9 @@ class Transport:
             connector=aiohttp.TCPConnector(
                 limit=0, limit_per_host=0, resolver=resolver, use_dns_cache=False
             ),
-            timeout=aiohttp.ClientTimeout(total=deadline, sock_connect=timeout, sock_read=timeout),
+            timeout=aiohttp.ClientTimeout(
+                total=settings.deadline, sock_connect=settings.timeout, sock_read=settings.timeout
+            ),
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
         )
@@ -64,7 +65,8 @@ class Transport:
     ) -> aiohttp.ClientResponse:
         """The answer, its body unread; redirects are not followed. To be released by the caller.
 
-        :param host: what ``connected`` is to be told.
+        Args:
+            host: what ``connected`` is to be told.
 
         Raises what the guard raises, ValueError when ``url`` is none, aiohttp's ClientError and
         TimeoutError.

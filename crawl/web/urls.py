@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from urllib.parse import urljoin, urlsplit
 
+MAX_REDIRECTS = 5  # that are followed, each to an address that may be asked
+
 
 @lru_cache(1 << 12)  # every URL is looked at several times on its way
 def web_host(url: str) -> str:

@@ -8,8 +8,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.variants import DIFF_AUGMENTS, Variant
-
 
 def to_float(images: Tensor) -> Tensor:
     """uint8 0…255 → float32 −1…1."""
@@ -41,11 +39,6 @@ def augment(images: Tensor, flip: bool = True, shift: float = 0.0, zoom: float =
     return images
 
 
-def augment_for(variant: Variant, images: Tensor) -> Tensor:
-    """uint8 batch → float batch with the augmentation that the variant asks for."""
-    return augment(to_float(images), variant.flip, variant.shift, variant.zoom)
-
-
 def diff_augment(images: Tensor, kinds: Sequence[str]) -> Tensor:
     """What a discriminator sees of real and translated images alike: differentiable augmentation.
 
@@ -54,10 +47,10 @@ def diff_augment(images: Tensor, kinds: Sequence[str]) -> Tensor:
 
     Args:
         images: float [N, 3, S, S] in [-1, 1].
-        kinds: of `variants.DIFF_AUGMENTS`, in that order; random numbers come from torch's RNG.
+        kinds: of `DIFF_AUGMENTS`, applied in that order; random numbers come from torch's RNG.
     """
     for kind in kinds:
-        images = _DIFF_AUGMENTS[kind](images)
+        images = DIFF_AUGMENTS[kind](images)
     return images
 
 
@@ -95,5 +88,4 @@ def _cutout(images: Tensor) -> Tensor:
     return images * ~(inside_y[:, None, :, None] & inside_x[:, None, None, :])
 
 
-_DIFF_AUGMENTS = {"colour": _colour, "translation": _translation, "cutout": _cutout}
-assert tuple(_DIFF_AUGMENTS) == DIFF_AUGMENTS
+DIFF_AUGMENTS = {"colour": _colour, "translation": _translation, "cutout": _cutout}

@@ -1,4 +1,4 @@
-"""Labels as vectors: what is known of a face, for networks that draw or judge by it.
+"""Labels as vectors: what is known of a face, for networks that draw or score by it.
 
 A vector holds one block an attribute: its classes and then "unknown", one-hot. A translation is
 drawn with the labels of its *source*, which it is to keep.

@@ -1,7 +1,7 @@
 """Adversarial losses: what generators and discriminators want of the discriminators' scores.
 
 Scores have any shape and no bound; every loss is their mean, a 0-d tensor. A patch discriminator
-judges each of its patches, so the mean is also over patches.
+scores each of its patches, so the mean is also over patches.
 """
 
 from __future__ import annotations

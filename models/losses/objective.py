@@ -1,164 +1,32 @@
-"""What one step minimises: named terms, each built from tensors that are made when first asked for.
+"""What one step minimises: named terms, their weighted sum, and its gradient.
 
-A term of weight 0 is never called, so neither are the network passes that only it needs.
+A batch may be split into micro-batches, which gives the gradient of the whole in the memory of a
+part. Losses are means over images, and no norm looks at another image, so the mean of the parts is
+the whole up to rounding. Two things differ: random numbers that are drawn after the split (noise,
+differentiable augmentation, penalties between images), and spectral norms, whose estimate moves
+with every pass.
 """
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from contextlib import AbstractContextManager
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from models.data.augment import diff_augment
 from models.domains import DOMAINS, other
 from models.losses import functions as losses
 from models.losses.adversarial import FORMS
 from models.losses.penalties import PENALTIES
-from models.networks.translator import PatchDiscriminator, TrainingNetworks, code_vector
-from models.recognizer.network import Recognizer
+from models.losses.pool import ImagePool
+from models.losses.step import Step
 from models.variants import LOSSES, Variant
 
-Made = TypeVar("Made")
-
-
-def _once(make: Callable[[Step, str], Made]) -> Callable[[Step, str], Made]:
-    """Remember what a method made for a domain, so that losses share network passes."""
-
-    @functools.wraps(make)
-    def cached(self: Step, domain: str) -> Made:
-        key = (make.__name__, domain)
-        if key not in self._made:
-            self._made[key] = make(self, domain)
-        return self._made[key]
-
-    return cached
-
-
-class Step:
-    """The tensors of one step. `real` maps a domain to float [N, 3, S, S], `labels` to float
-    [N, width] where the variant has labels; images come back float32, whatever precision the
-    networks ran in."""
-
-    def __init__(
-        self,
-        networks: TrainingNetworks,
-        real: dict[str, Tensor],
-        variant: Variant,
-        progress: float,
-        recognizer: Recognizer | None = None,
-        labels: Mapping[str, Tensor] | None = None,
-    ) -> None:
-        self.networks, self.real, self.variant, self.progress = networks, real, variant, progress
-        self.recognizer, self.labels = recognizer, labels or {}
-        self._made: dict[tuple[str, str], Any] = {}
-
-    def draw(self, code: Tensor, domain: str, source: str) -> Tensor:
-        """Decode in `domain` a code of the real images of `source`, with their labels."""
-        labels = self.labels.get(source)
-        return self.networks.translator.decode(code, domain, labels).float()
-
-    @_once
-    def encoded(self, domain: str) -> tuple[Tensor, Tensor | None]:
-        """Code of the real images of `domain`, and the logits of the encoder's attention."""
-        return self.networks.translator.encode_with_logits(self.real[domain], domain)
-
-    def code(self, domain: str) -> Tensor:
-        """Code of the real images of `domain`."""
-        return self.encoded(domain)[0]
-
-    @_once
-    def fake(self, domain: str) -> Tensor:
-        """Translations into `domain`."""
-        return self.draw(self.code(other(domain)), domain, source=other(domain))
-
-    def keep_fakes(self) -> None:
-        """Drop all tensors that were made but the translations, without their graph."""
-        fakes = {k: x.detach() for k, x in self._made.items() if k[0] == "fake"}
-        self._made = fakes
-
-    @_once
-    def code_of_fake(self, domain: str) -> Tensor:
-        """Code of the (slightly noisy) translations into `domain`."""
-        fake, noise = self.fake(domain), self.variant.return_noise
-        if noise:
-            fake = fake + noise * torch.randn_like(fake)
-        return self.networks.translator.encode(fake, domain)
-
-    @_once
-    def returned(self, domain: str) -> Tensor:
-        """Real images of `domain` after the way there and back."""
-        return self.draw(self.code_of_fake(other(domain)), domain, source=domain)
-
-    @_once
-    def encoded_as_other(self, domain: str) -> tuple[Tensor, Tensor | None]:
-        """`encoded`, by the encoder of the other domain."""
-        return self.networks.translator.encode_with_logits(self.real[domain], other(domain))
-
-    @_once
-    def same(self, domain: str) -> Tensor:
-        """Real images of `domain` through the generator whose *target* is `domain`."""
-        return self.draw(self.encoded_as_other(domain)[0], domain, source=domain)
-
-    def cam_logits(self, domain: str) -> tuple[Tensor, Tensor]:
-        """The attention's logits in the encoder of `domain`: for its own images, for the others."""
-        own, others = self.encoded(domain)[1], self.encoded_as_other(other(domain))[1]
-        assert own is not None and others is not None
-        return own.float(), others.float()
-
-    @_once
-    def decoded(self, domain: str) -> Tensor:
-        """Real images of `domain` through their own autoencoder."""
-        return self.draw(self.code(domain), domain, source=domain)
-
-    @_once
-    def domain_logits(self, domain: str) -> Tensor:
-        """The domain classifier's logits for real images, their gradient reversed on the way."""
-        scale = losses.reversal_ramp(self.progress)
-        classifier = self.networks.domain_classifier
-        assert classifier is not None
-        return classifier(losses.reverse_gradient(self.code(domain), scale)).float()
-
-    def recognized(self, images: Tensor) -> list[Tensor]:
-        """What the recognizer makes of `images`, at its three deeper depths: the first, edges and
-        colours, is what a translation is to change."""
-        assert self.recognizer is not None
-        return [features.float() for features in self.recognizer.depths(images)[1:]]
-
-    @_once
-    def recognized_real(self, domain: str) -> list[Tensor]:
-        """That of the real images of `domain`: what losses compare with, so without gradient."""
-        with torch.no_grad():
-            return self.recognized(self.real[domain])
-
-    @_once
-    def student(self, domain: str) -> Tensor:
-        """Codes of the real images of `domain`, brought to the recognizer's features."""
-        student = self.networks.student
-        assert student is not None
-        return student(code_vector(self.code(domain))).float()
-
-    def discriminator(self, domain: str) -> PatchDiscriminator:
-        """The judge of what is of `domain`."""
-        found = self.networks.discriminators[domain]
-        assert isinstance(found, PatchDiscriminator)
-        return found
-
-    def verdicts(self, images: Tensor, domain: str, labels: Tensor | None = None) -> list[Tensor]:
-        """What the discriminator of `domain` says of `images`, augmented on the way: patch scores
-        and, where it has an attention, that one's logits."""
-        seen = diff_augment(images, self.variant.diff_augment)
-        return [x.float() for x in self.discriminator(domain).verdicts(seen, labels)]
-
-    def labels_of_fake(self, domain: str) -> list[Tensor]:
-        """Labels of the translations into `domain`, their sources', as a list of one or none."""
-        return [self.labels[other(domain)]] if self.labels else []
-
-    def verdicts_of_fake(self, domain: str) -> list[Tensor]:
-        """`verdicts` of the translations into `domain`."""
-        return self.verdicts(self.fake(domain), domain, *self.labels_of_fake(domain))
+Context = Callable[[], AbstractContextManager[object]]
+Fakes = Mapping[str, tuple[Tensor, ...]]  # of each domain: images and, with labels, their labels
+Terms = dict[str, Tensor]  # 0-d each
+Weights = list[nn.Parameter]
 
 
 def _both(term: Callable[[Step, str], Tensor]) -> Callable[[Step], Tensor]:
@@ -204,21 +72,18 @@ TERMS: dict[str, Callable[[Step], Tensor]] = {
 assert tuple(TERMS) == LOSSES
 
 
-def generator_terms(step: Step) -> dict[str, Tensor]:
+def generator_terms(step: Step) -> Terms:
     """The unweighted value of every loss that the variant weighs above 0."""
     return {name: TERMS[name](step) for name in LOSSES if step.variant.weight(name)}
 
 
-def weighted_sum(terms: dict[str, Tensor], variant: Variant, progress: float = 0.0) -> Tensor:
+def weighted_sum(terms: Terms, variant: Variant, progress: float = 0.0) -> Tensor:
     """Σ weight · term, with the weights at `progress` (0…1) of the budget."""
     weighted = [variant.weight(name, progress) * value for name, value in terms.items()]
     return torch.stack(weighted).sum()
 
 
-Fakes = Mapping[str, tuple[Tensor, ...]]  # of each domain: images and, with labels, their labels
-
-
-def discriminator_terms(step: Step, fakes: Fakes) -> dict[str, Tensor]:
+def discriminator_terms(step: Step, fakes: Fakes) -> Terms:
     """Each discriminator's loss on the step's real images and the given (detached) `fakes`, added
     over its verdicts."""
     form = FORMS[step.variant.adversarial_form]
@@ -231,7 +96,7 @@ def discriminator_terms(step: Step, fakes: Fakes) -> dict[str, Tensor]:
     return terms
 
 
-def penalty_terms(step: Step, fakes: Fakes) -> dict[str, Tensor]:
+def penalty_terms(step: Step, fakes: Fakes) -> Terms:
     """The unweighted penalty on each discriminator's slope; none where the variant asks for none.
 
     Call it outside autocast. What it looks at is not augmented: the slope is D's own, under the
@@ -246,10 +111,76 @@ def penalty_terms(step: Step, fakes: Fakes) -> dict[str, Tensor]:
     def critic(domain: str) -> Callable[[Tensor], Tensor]:
         discriminator, labels = step.discriminator(domain), step.labels.get(domain)
 
-        def judge(images: Tensor) -> Tensor:  # [N, 1]
+        def verdict(images: Tensor) -> Tensor:  # [N, 1]
             verdicts = discriminator.verdicts(images, labels)
             return torch.stack([v.flatten(1).mean(1, keepdim=True) for v in verdicts]).sum(0)
 
-        return judge
+        return verdict
 
     return {f"penalty_{d}": penalty(critic(d), step.real[d], fakes[d][0]) for d in fakes}
+
+
+def generator_backward(steps: list[Step], weights: Weights, cast: Context) -> Terms:
+    """Add the gradient of the generator's loss to `weights`, and to no others.
+
+    Args:
+        steps: the micro-batches. Each gives up all that it has made but its translations before
+            the next begins, so that one at a time is in memory.
+        weights: what is trained. `inputs=` computes no other gradients, so that discriminators
+            are frozen without a change of requires_grad (pytorch#139476).
+        cast: makes the autocast context of the networks.
+
+    Returns:
+        The mean of each unweighted term, detached.
+    """
+    told: Terms = {}
+    for step in steps:
+        with cast():
+            terms = generator_terms(step)
+        loss = weighted_sum(terms, step.variant, step.progress) / len(steps)
+        torch.autograd.backward(loss, inputs=weights)
+        add_share(told, terms, len(steps))
+        step.keep_fakes()
+    return told
+
+
+@torch.no_grad()
+def pooled_fakes(steps: list[Step], pools: Mapping[str, ImagePool], cast: Context) -> Fakes:
+    """Translations of the whole batch, with their labels, some of them from earlier steps."""
+    fakes = {}
+    with cast():
+        for d in DOMAINS:
+            rows = [(step.fake(d).detach(), *step.labels_of_fake(d)) for step in steps]
+            whole = rows[0] if len(rows) == 1 else [torch.cat(x) for x in zip(*rows, strict=True)]
+            fakes[d] = pools[d].query(*whole)
+    return fakes
+
+
+def discriminator_backward(
+    steps: list[Step], fakes: Fakes, weights: Weights, cast: Context, eager: Context
+) -> Terms:
+    """Add the gradient of the discriminators' loss to `weights`; else as `generator_backward`.
+
+    `fakes` are those of the whole batch. `eager` makes a context in which nothing runs compiled,
+    for penalties need second-order gradients.
+    """
+    told: Terms = {}
+    chunks = {d: [x.chunk(len(steps)) for x in fakes[d]] for d in fakes}
+    for i, step in enumerate(steps):
+        part = {d: tuple(x[i] for x in tensors) for d, tensors in chunks.items()}
+        with cast():
+            terms = discriminator_terms(step, part)
+        with eager():
+            slopes = penalty_terms(step, part)
+        weighted = [step.variant.penalty_weight * value for value in slopes.values()]
+        loss = torch.stack([*terms.values(), *weighted]).sum() / len(steps)
+        torch.autograd.backward(loss, inputs=weights)
+        add_share(told, terms | slopes, len(steps))
+    return told
+
+
+def add_share(told: Terms, terms: Terms, parts: int) -> None:
+    """Add one micro-batch's terms to the means of the whole batch."""
+    for name, value in terms.items():
+        share = value.detach() / parts
+        told[name] = told[name] + share if name in told else share

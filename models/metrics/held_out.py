@@ -8,32 +8,31 @@ from models.checkpoint import Translator
 from models.data.domain import Domain, StreamedDomain
 from models.domains import DIRECTIONS, DOMAINS
 from models.metrics.features import FeatureSpace
-from models.metrics.kid import MIN_IMAGES, kid
+from models.metrics.kid import kid
+from models.metrics.sizes import MIN_IMAGES, MOST_IMAGES
 from models.recognizer.network import Recognizer
-
-MOST = 2_000  # images of a domain, as many as evaluation takes by default
 
 
 class HeldOut:
     """Measures translators on the same held-out images, again and again.
 
-    `held_out` and `train` are (photos, anime). `judge`, a recognizer that the training does not
-    ask, gives the features of KID, whose scales are those of the training images; without one, or
-    with fewer images than KID takes, only the cycle error is measured.
+    `held_out` and `train` are (photos, anime). `evaluator`, a recognizer that no loss asks, gives
+    the features of KID, whose scales are those of the training images; without one, or with fewer
+    images than KID takes, only the cycle error is measured.
     """
 
     def __init__(
         self,
         held_out: tuple[Domain, Domain],
         train: tuple[Domain | StreamedDomain, Domain | StreamedDomain],
-        judge: Recognizer | None = None,
+        evaluator: Recognizer | None = None,
     ) -> None:
-        some = [d.take(range(min(MOST, len(d)))) for d in held_out]
+        some = [d.take(range(min(MOST_IMAGES, len(d)))) for d in held_out]
         self.domains = dict(zip(DOMAINS, some, strict=True))
         self.features: FeatureSpace | None = None
-        if judge and min(map(len, some)) >= MIN_IMAGES:
-            seen = [d.take(range(min(MOST, len(d)))).images for d in train]
-            self.features = FeatureSpace(judge, *seen)
+        if evaluator and min(map(len, some)) >= MIN_IMAGES:
+            seen = [d.take(range(min(MOST_IMAGES, len(d)))).images for d in train]
+            self.features = FeatureSpace(evaluator, *seen)
             self.real = {name: self.features(d.images) for name, d in self.domains.items()}
 
     def measure(self, translator: Translator) -> dict[str, float]:

@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from models.errors import ModelError
+from models.metrics.sizes import MIN_IMAGES
 
-MIN_IMAGES = 8  # fewer cannot tell a bootstrap interval from noise
 TAIL = 2.5  # per cent cut off at either end: 95 % intervals
 # Standard deviations: 99.99 % of what real faces do to a feature lies within 8.4. The cubic kernel
 # gave one translation that woke up an all but silent feature more weight than 150 others: KID

@@ -7,7 +7,6 @@ pooled features for KID.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -18,7 +17,9 @@ from torch import Tensor
 from models.data.augment import augment, to_float
 from models.data.domain import Domain
 from models.errors import ModelError
+from models.knobs import check_knobs
 from models.recognizer.network import Recognizer
+from models.recognizer.settings import RecognizerSettings
 from models.runtime.device import autocast, pick_device, pick_precision
 from models.runtime.files import read_json, read_weights, write_json, write_weights
 from models.runtime.meter import Meter
@@ -28,18 +29,6 @@ from models.runtime.sampling import Order, reseed
 WEIGHTS, CONFIG = "recognizer.safetensors", "config.json"
 LOG_ROWS = 10  # of the history
 MASKED = -100  # the class index of a label that is not known
-
-
-@dataclass(frozen=True)
-class RecognizerSettings:
-    """How long and how to train; defaults reach the budget in half a minute on two CPU cores."""
-
-    images: int = 20_000  # budget: images seen, of both domains together
-    batch_size: int = 64
-    lr: float = 2e-3  # largest rate of a cosine schedule with a short warm-up
-    channels: int = 24  # of the first layer; features have 8 times as many
-    precision: str = "auto"
-    device: str = "auto"
 
 
 def class_indices(values: Sequence[str], classes: Sequence[str]) -> Tensor:
@@ -96,28 +85,26 @@ def train_recognizer(
     """Train one recognizer on the images of all `domains` together.
 
     A label that is "unknown", or not among its head's classes, costs nothing; classes weigh the
-    same however rare. Same arguments, same machine, same threads: same weights. Returns the model
-    in eval mode and the history: at most ten rows of images, lr and each head's mean loss since
-    the row before. Raises ModelError when a head has no label at all, the domains differ in size
-    or hold less than a batch, and when a loss is no longer finite.
+    same however rare. Same arguments, same machine, same threads: same weights.
+
+    Returns:
+        The model in eval mode, and at most ten rows of images, lr and each head's mean loss since
+        the row before.
+
+    Raises:
+        ModelError: when a head has no label at all, when the domains differ in size or hold less
+            than a batch, and when a loss is no longer finite.
     """
     settings = settings or RecognizerSettings()
+    batch, image_size = settings.batch_size, _check(domains, settings)
     device = pick_device(settings.device)
     precision = pick_precision(settings.precision, device)
-    sizes = {domain.images.shape[2] for domain in domains}
-    if len(sizes) != 1:
-        raise ModelError(f"all domains must have one image size, got {sorted(sizes)} px")
     targets = {name: t.to(device) for name, t in _targets(domains, heads).items()}
     weights = {name: balanced_weights(t, len(heads[name])) for name, t in targets.items()}
     images = torch.cat([domain.images for domain in domains]).to(device)
-    batch = settings.batch_size
-    if len(images) < batch:
-        raise ModelError(
-            f"{len(images)} images are fewer than a batch of {batch}: lower batch_size"
-        )
 
     torch.manual_seed(seed)
-    model = Recognizer(heads, settings.channels, sizes.pop())
+    model = Recognizer(heads, settings.channels, image_size)
     model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     steps = -(-settings.images // batch)
     optimizer = torch.optim.AdamW(model.parameters(), weight_decay=1e-2, fused=True)
@@ -147,8 +134,20 @@ def train_recognizer(
                 means = meter.means(seen)
                 meter.reset()
                 history.append({"images": seen, "lr": schedule.get_last_lr()[0], **means})
-                progress.describe(" ".join(f"{k} {v:.3f}" for k, v in means.items()))
+                progress.describe(means)
     return model.eval(), pd.DataFrame(history)
+
+
+def _check(domains: Sequence[Domain], settings: RecognizerSettings) -> int:
+    """The one side of all images, in pixels. Raises ModelError where training cannot begin."""
+    check_knobs(settings)
+    sizes = {domain.image_size for domain in domains}
+    if len(sizes) != 1:
+        raise ModelError(f"all domains must have one image size, got {sorted(sizes)} px")
+    images, batch = sum(map(len, domains)), settings.batch_size
+    if images < batch:
+        raise ModelError(f"{images} images are fewer than a batch of {batch}: lower batch_size")
+    return sizes.pop()
 
 
 def accuracy(model: Recognizer, domain: Domain) -> dict[str, dict[str, float]]:

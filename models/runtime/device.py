@@ -9,6 +9,9 @@ from contextlib import contextmanager
 import torch
 
 from models.errors import ModelError
+from models.knobs import PRECISIONS, refuse_unknown
+
+AUTO_PRECISION = "FACE2ANIME_AUTO_PRECISION"  # bf16 or fp32: what "auto" means on every CPU
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -29,12 +32,22 @@ def fast_bf16(device: torch.device) -> bool:
 
 
 def pick_precision(name: str, device: torch.device) -> str:
-    """ "bf16" or "fp32"; "auto" is bf16 where it is fast. ModelError for another name."""
-    if name not in ("auto", "bf16", "fp32"):
-        raise ModelError(f"unknown precision {name!r}: use auto, bf16 or fp32")
-    if name == "auto":
-        return "bf16" if fast_bf16(device) else "fp32"
-    return name
+    """ "bf16" or "fp32"; "auto" is bf16 where it is fast.
+
+    On a CPU the environment variable FACE2ANIME_AUTO_PRECISION, "bf16" or "fp32", says what "auto"
+    means whatever the CPU can do: so one CPU can show how the others train.
+
+    Raises ModelError for another name, also in that variable.
+    """
+    refuse_unknown("precision", [name], PRECISIONS)
+    if name != "auto":
+        return name
+    forced = os.environ.get(AUTO_PRECISION, "")
+    if forced not in ("", "bf16", "fp32"):
+        raise ModelError(f"{AUTO_PRECISION} is {forced!r}: set it to bf16 or fp32, or unset it")
+    if forced and device.type == "cpu":
+        return forced
+    return "bf16" if fast_bf16(device) else "fp32"
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:

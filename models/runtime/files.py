@@ -1,10 +1,14 @@
-"""Weights and JSON on disk: safetensors, written beside and then moved into place."""
+"""Weights and JSON on disk, each written beside its place and then moved there."""
 
 from __future__ import annotations
 
 import json
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
@@ -13,12 +17,35 @@ from torch import Tensor
 from models.errors import ModelError
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Replace `path` by `data` in one move, so that no reader meets half a file."""
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A new file that takes the place of `path` when the block ends without an error.
+
+    A reader finds the old file or the new one, never half of one, also after a crash. Two
+    processes may write the same path at once: each has a temporary file of its own.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.tmp")
-    partial.write_bytes(data)
-    partial.replace(path)
+    beside = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    try:
+        with beside.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def remove(path: Path) -> None:
+    """Delete `path` and what a killed `replacing` of it has left."""
+    for file in (path, *path.parent.glob(f".{path.name}.*.tmp")):
+        file.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Replace the file `path` by `data`."""
+    with replacing(path) as file:
+        file.write(data)
 
 
 def write_json(path: Path, data: Any) -> None:

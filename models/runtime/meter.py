@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -45,3 +46,11 @@ class Meter:
     def reset(self) -> None:
         """Start the next window."""
         self.sums, self.counts = {}, {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run needs."""
+        return {"sums": self.sums, "counts": self.counts}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` gave."""
+        self.sums, self.counts = state["sums"], state["counts"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Mapping
 from types import TracebackType
 
 try:
@@ -40,11 +41,11 @@ class Progress:
         if not self.bar and time.monotonic() - self.printed > SECONDS_BETWEEN_LINES:
             self._print()
 
-    def describe(self, note: str) -> None:
-        """A short text shown beside the count, such as the latest losses."""
-        self.note = note
+    def describe(self, losses: Mapping[str, float]) -> None:
+        """The latest losses, shown beside the count."""
+        self.note = " ".join(f"{name} {value:.3f}" for name, value in losses.items())
         if self.bar:
-            self.bar.set_postfix_str(note)
+            self.bar.set_postfix_str(self.note)
 
     def _print(self) -> None:
         self.printed = time.monotonic()

@@ -7,15 +7,19 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from models.data.augment import augment_for
+from models.data.augment import augment, to_float
 from models.data.conditioning import hide, label_indices, one_hot
 from models.data.domain import Domain, StreamedDomain
 from models.data.streaming import Stream
 from models.domains import DOMAINS
-from models.runtime.distributed import rank
+from models.runtime.distributed import rank, world_size
 from models.runtime.sampling import Order
 from models.training.settings import TrainSettings
 from models.variants import Variant
+
+# Of each domain the images, float [N, 3, S, S] in [-1, 1], and where the variant has labels theirs,
+# float [N, width].
+Batch = tuple[dict[str, Tensor], dict[str, Tensor]]
 
 
 class Batches:
@@ -36,8 +40,10 @@ class Batches:
         resident = {d: x for d, x in domains.items() if isinstance(x, Domain)}
         self.images = {d: domain.images.to(device) for d, domain in resident.items()}
         streamed = {d: x for d, x in domains.items() if isinstance(x, StreamedDomain)}
-        share, batch = settings.share, settings.batch_size
-        self.stream = Stream(streamed, share, device, stride=batch) if streamed else None
+        self.share = settings.batch_size // world_size()  # images of a batch in this process
+        self.stream = (
+            Stream(streamed, self.share, device, settings.batch_size) if streamed else None
+        )
         self.label_rows = {
             d: label_indices(domain.labels, variant.labels).to(device)
             for d, domain in domains.items()
@@ -48,33 +54,26 @@ class Batches:
         seed = self.settings.seed
         return {d: Order(len(self.ids[d]), seed, stream + i) for i, d in enumerate(DOMAINS)}
 
-    def at(
-        self, orders: Mapping[str, Order], seen: int
-    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """This process's share of the batch after `seen` images: of each domain the images,
-        augmented, float [N, 3, S, S] in [-1, 1], and where the variant has labels theirs, float
-        [N, width].
+    def at(self, orders: Mapping[str, Order], seen: int) -> Batch:
+        """This process's share of the batch after `seen` images, augmented.
 
         Random numbers come from torch's RNG. Raises ModelError when a streamed image is broken.
         """
-        real, labels = {}, {}
-        share = self.settings.share
-        first = seen + rank() * share
+        real, labels, variant = {}, {}, self.variant
+        first = seen + rank() * self.share
         streamed = self.stream.at(orders, first) if self.stream else {}
         for d in DOMAINS:
-            rows = orders[d].rows(first, share)
+            rows = orders[d].rows(first, self.share)
             rows = rows.to(self.device, non_blocking=True)
             images = streamed[d] if d in streamed else self.images[d][rows]
-            images = augment_for(self.variant, images)
+            images = augment(to_float(images), variant.flip, variant.shift, variant.zoom)
             real[d] = images.contiguous(memory_format=torch.channels_last)
-            if self.variant.labels:
-                known = hide(self.label_rows[d][rows], self.variant.labels)
-                labels[d] = one_hot(known, self.variant.labels)
+            if variant.labels:
+                known = hide(self.label_rows[d][rows], variant.labels)
+                labels[d] = one_hot(known, variant.labels)
         return real, labels
 
-    def parts(
-        self, orders: Mapping[str, Order], seen: int
-    ) -> list[tuple[dict[str, Tensor], dict[str, Tensor]]]:
+    def parts(self, orders: Mapping[str, Order], seen: int) -> list[Batch]:
         """`at` in the micro-batches that the settings ask for."""
         count = self.settings.accumulate
         real, labels = self.at(orders, seen)

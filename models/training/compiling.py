@@ -9,7 +9,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 import torch
 from torch import nn
 
-from models.networks.translator import PatchDiscriminator, TrainingNetworks
+from models.networks.discriminators import PatchDiscriminator
+from models.networks.training_networks import TrainingNetworks
 from models.runtime.distributed import rank
 
 # A CUDA graph is recorded in the second pass and replayed from the third on.
@@ -22,8 +23,8 @@ def parts(networks: TrainingNetworks) -> list[nn.Module]:
     made = networks.translator
     groups = (made.shallow_encoders, made.deep_encoders, made.deep_decoders, made.shallow_decoders)
     pieces = [piece for group in groups for piece in group.values()]
-    judges = [x.body for x in networks.discriminators.values() if isinstance(x, PatchDiscriminator)]
-    return pieces + judges
+    critics = networks.discriminators.values()
+    return pieces + [x.body for x in critics if isinstance(x, PatchDiscriminator)]
 
 
 def compile_networks(
@@ -52,6 +53,7 @@ def compile_networks(
             print(f"not compiled, which is only slower: {told}", file=sys.stderr)
         return False
     finally:
+        networks.zero_grad(set_to_none=True)
         networks.load_state_dict(before)  # spectral norms move when they are looked at
     return True
 

@@ -9,8 +9,6 @@ each on both domains.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,17 +22,18 @@ from models.data.conditioning import label_indices, one_hot
 from models.data.domain import Domain
 from models.domains import DIRECTIONS, DOMAINS
 from models.losses import functions as losses
-from models.losses.micro import Context, tell
+from models.losses.objective import Context, Terms, Weights, add_share
 from models.networks.translator import TranslationNetwork
-from models.runtime.device import autocast, deterministic, pick_device, pick_precision
+from models.runtime.device import autocast, deterministic, pick_precision
 from models.runtime.distributed import average, rank
 from models.runtime.meter import Meter
 from models.runtime.progress import Progress
 from models.runtime.sampling import reseed
-from models.training.batches import Batches
+from models.training.batches import Batch, Batches
+from models.training.keys import computed, run_key
 from models.training.optimizers import adam, update
-from models.training.settings import TrainSettings, due, manner
-from models.training.state import load_state, require_finite, run_key, save_state
+from models.training.settings import TrainSettings, due
+from models.training.state import Pretrained, load_state, require_finite, save_state
 from models.variants import Variant
 
 SHARE, SQUARES = 0.4, 8  # how much is masked, and in how many squares to a side; as published
@@ -58,14 +57,6 @@ TRANSLATOR_KEYS = (
 SETTINGS_KEYS = ("batch_size", "image_size", "lr", "seed", "log_every")
 
 
-@dataclass(frozen=True)
-class Pretrained:
-    """What is told of a pretraining; empty where there was none."""
-
-    history: list[dict[str, float]]  # a log point each: images, masked_reconstruction
-    seconds: float  # over all calls that took part in it
-
-
 def pretraining_images(variant: Variant, settings: TrainSettings) -> int:
     """Images of each domain that the pretraining sees: whole batches."""
     wanted = int(variant.pretraining * settings.budget_images)
@@ -81,8 +72,7 @@ def pretraining_key(variant: Variant, settings: TrainSettings, batches: Batches)
     shape: dict[str, Any] = {key: plain[key] for key in TRANSLATOR_KEYS}
     shape["pretraining_images"] = pretraining_images(variant, settings)
     decisive = {key: getattr(settings, key) for key in SETTINGS_KEYS}
-    decisive["precision"] = pick_precision(settings.precision, pick_device(settings.device))
-    decisive |= manner(settings)
+    decisive |= computed(settings)
     return run_key(shape, decisive, *(batches.ids[d] for d in DOMAINS))
 
 
@@ -113,18 +103,17 @@ def restoration_loss(
     return torch.stack([losses.masked_reconstruction(x, images) for x in restored]).mean()
 
 
-def restoration_losses(
-    translator: TranslationNetwork,
-    parts: list[tuple[dict[str, Tensor], dict[str, Tensor]]],
-    told: dict[str, Tensor],
-    cast: Context,
-) -> Iterator[Tensor]:
-    """`restoration_loss` on each of `Batches.parts`, as `micro.generator_losses`."""
+def restoration_backward(
+    translator: TranslationNetwork, parts: list[Batch], weights: Weights, cast: Context
+) -> Terms:
+    """Add the gradient of `restoration_loss` to `weights`, as `objective.generator_backward`."""
+    told: Terms = {}
     for real, labels in parts:
         with cast():
             loss = restoration_loss(translator, real, labels)
-        tell(told, {"masked_reconstruction": loss}, len(parts))
-        yield loss / len(parts)
+        torch.autograd.backward(loss / len(parts), inputs=weights)
+        add_share(told, {"masked_reconstruction": loss}, len(parts))
+    return told
 
 
 def pretrain(
@@ -147,26 +136,24 @@ def pretrain(
     weights, orders, meter = list(translator.parameters()), batches.orders(STREAM), Meter()
     optimizer = adam(weights)
     history, seen, earlier = [], 0, 0.0
-    saved = load_state(state_dir, key, batches.device) if state_dir else None
-    if saved:
+    if saved := load_state(state_dir, key, batches.device):
         translator.load_state_dict(saved["translator"])
         history, seen, earlier = saved["history"], saved["images_seen"], saved["seconds"]
         if seen >= total:
             return Pretrained(history, earlier)
         optimizer.load_state_dict(saved["optimizer"])
-        meter.sums, meter.counts = saved["meter"]["sums"], saved["meter"]["counts"]
+        meter.load_state_dict(saved["meter"])
 
     started = time.monotonic()
-    label = f"{variant.name}, pretraining"
+    label, quiet = f"{variant.name}, pretraining", rank() > 0
     with (
         deterministic(settings.deterministic),
-        Progress(total, label, "images", initial=seen, quiet=rank() > 0) as progress,
+        Progress(total, label, "images", seen, quiet) as progress,
     ):
         while seen < total:
             reseed(settings.seed, STREAM + rank(), seen)
-            terms: dict[str, Tensor] = {}
-            restored = restoration_losses(translator, batches.parts(orders, seen), terms, cast)
-            update(optimizer, restored, weights, settings.lr)
+            terms = restoration_backward(translator, batches.parts(orders, seen), weights, cast)
+            update(optimizer, settings.lr)
             average(list(terms.values()))
             seen += batch
             meter.add(terms)
@@ -175,20 +162,15 @@ def pretrain(
                 means = meter.means(seen)
                 meter.reset()
                 history.append({"images": seen, **means})
-                progress.describe(f"masked_reconstruction {means['masked_reconstruction']:.3f}")
+                progress.describe(means)
             if state_dir and due(settings.state_every, seen, batch, total):
                 require_finite(translator, meter, seen)
-                state = {
-                    "translator": translator.state_dict(),
-                    "history": history,
-                    "images_seen": seen,
-                    "seconds": earlier + time.monotonic() - started,
-                }
+                spent = earlier + time.monotonic() - started
+                state: dict[str, Any] = {"translator": translator.state_dict(), "history": history}
+                state |= {"images_seen": seen, "seconds": spent}
                 if seen < total:  # what is finished only needs its weights
-                    state["optimizer"] = optimizer.state_dict()
-                    state["meter"] = {"sums": meter.sums, "counts": meter.counts}
-                if rank() == 0:
-                    save_state(state_dir, key, state)
+                    state |= {"optimizer": optimizer.state_dict(), "meter": meter.state_dict()}
+                save_state(state_dir, key, state)
     return Pretrained(history, earlier + time.monotonic() - started)
 
 

@@ -16,12 +16,13 @@ import torch
 
 from models.checkpoint import CONFIG, load_translator, save_translator
 from models.errors import ModelError
+from models.knobs import refuse_unknown
 from models.runtime.device import pick_device
 from models.runtime.distributed import world_size
 from models.runtime.files import read_json, write_json
 from models.training.engine import TrainResult
 from models.training.settings import TrainSettings
-from models.variants import Variant, refuse_unknown, variant_from_dict
+from models.variants import Variant, variant_from_dict
 
 RUN, LOSSES, PRETRAINING, HELD_OUT = "run.json", "losses.csv", "pretraining.csv", "held_out.csv"
 COUNTS = ("images_seen", "resumed_from", "seconds", "pretraining_seconds")

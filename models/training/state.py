@@ -5,11 +5,8 @@ Random numbers need no saving: every step reseeds from (seed, rank, images seen)
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 import pickle
-from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +14,62 @@ import torch
 
 from models.errors import ModelError
 from models.losses.pool import ImagePool
-from models.networks.translator import TrainingNetworks
+from models.networks.training_networks import TrainingNetworks
+from models.runtime.distributed import gather, own, rank
+from models.runtime.files import remove, replacing
 from models.runtime.meter import Meter
-from models.training.ema import EMA
+from models.training.optimizers import EMA
 
 
-def run_key(variant: Mapping[str, Any], settings: Mapping[str, Any], *ids: list[str]) -> str:
-    """64 hex digits that name a run: a hash of its variant, settings and data ids.
+@dataclass(frozen=True)
+class Pretrained:
+    """What is told of a pretraining; empty where there was none."""
 
-    All are plain data (JSON). Two runs of one key on one machine give the same weights.
-    """
-    digest = hashlib.sha256(json.dumps([variant, settings], sort_keys=True).encode())
-    for domain_ids in ids:
-        digest.update(json.dumps(domain_ids).encode())
-    return digest.hexdigest()
+    history: list[dict[str, float]]  # a log point each: images, masked_reconstruction
+    seconds: float  # over all calls that took part in it
+
+
+@dataclass
+class TrainingState:
+    """Everything that the next step depends on, and what is told of the steps before."""
+
+    networks: TrainingNetworks
+    ema: EMA
+    optimizers: dict[str, torch.optim.Optimizer]
+    pools: dict[str, ImagePool]
+    pretrained: Pretrained
+    meter: Meter = field(default_factory=Meter)
+    history: list[dict[str, float]] = field(default_factory=list)
+    held_out: list[dict[str, float]] = field(default_factory=list)
+    images_seen: int = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain data and tensors. Call it in every process: each has pools of its own."""
+        return {
+            "networks": self.networks.state_dict(),
+            "ema": self.ema.network.state_dict(),
+            "optimizers": {name: o.state_dict() for name, o in self.optimizers.items()},
+            "pools": gather({d: pool.state_dict() for d, pool in self.pools.items()}),
+            "meter": self.meter.state_dict(),
+            "history": self.history,
+            "held_out": self.held_out,
+            "images_seen": self.images_seen,
+            "pretraining": asdict(self.pretrained),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` gave."""
+        self.networks.load_state_dict(state["networks"])
+        self.ema.network.load_state_dict(state["ema"])
+        for name, optimizer in self.optimizers.items():
+            optimizer.load_state_dict(state["optimizers"][name])
+        pools = own(state["pools"])
+        for d, pool in self.pools.items():
+            pool.load_state_dict(pools[d])
+        self.meter.load_state_dict(state["meter"])
+        self.history, self.held_out = state["history"], state["held_out"]
+        self.images_seen = state["images_seen"]
+        self.pretrained = Pretrained(**state["pretraining"])
 
 
 def state_path(state_dir: Path | str, key: str) -> Path:
@@ -39,27 +78,21 @@ def state_path(state_dir: Path | str, key: str) -> Path:
 
 
 def save_state(state_dir: Path | str, key: str, state: dict[str, Any]) -> None:
-    """Write the state so that a kill at any moment leaves the old file or the new one."""
-    path = state_path(state_dir, key)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Its own, for variants that run at the same time may share a pretraining.
-    partial = path.with_suffix(f".{os.getpid()}.tmp")
-    with partial.open("wb") as file:
+    """Write the state, in the first process; a kill leaves the old file or the new one."""
+    if rank() > 0:
+        return
+    with replacing(state_path(state_dir, key)) as file:
         torch.save({"key": key, **state}, file)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
 
 
 def load_state(
-    state_dir: Path | str, key: str, device: torch.device | str = "cpu"
+    state_dir: Path | str | None, key: str, device: torch.device | str = "cpu"
 ) -> dict[str, Any] | None:
     """The saved state of run `key`, or None where there is none.
 
     Raises ModelError when the file cannot be read or belongs to another run.
     """
-    path = state_path(state_dir, key)
-    if not path.exists():
+    if state_dir is None or not (path := state_path(state_dir, key)).exists():
         return None
     try:
         state = torch.load(path, map_location=device, weights_only=True)
@@ -75,9 +108,7 @@ def load_state(
 
 def clear_state(state_dir: Path | str, key: str) -> None:
     """Delete the state of run `key`; call it once the weights are safely written."""
-    path = state_path(state_dir, key)
-    for file in (path, *path.parent.glob(f"{path.stem}.*.tmp")):
-        file.unlink(missing_ok=True)
+    remove(state_path(state_dir, key))
 
 
 def require_finite(networks: torch.nn.Module, meter: Meter, images: int) -> None:
@@ -89,38 +120,3 @@ def require_finite(networks: torch.nn.Module, meter: Meter, images: int) -> None
             f"weights are no longer finite at image {images}: lower lr, or set precision to fp32; "
             "the last saved state is from before"
         )
-
-
-def capture(
-    networks: TrainingNetworks,
-    ema: EMA,
-    optimizers: Mapping[str, torch.optim.Optimizer],
-    pools: Mapping[str, ImagePool],
-    meter: Meter,
-) -> dict[str, Any]:
-    """Everything that the next step depends on, as plain data and tensors."""
-    return {
-        "networks": networks.state_dict(),
-        "ema": ema.network.state_dict(),
-        "optimizers": {name: o.state_dict() for name, o in optimizers.items()},
-        "pools": {d: pool.state_dict() for d, pool in pools.items()},
-        "meter": {"sums": meter.sums, "counts": meter.counts},
-    }
-
-
-def restore(
-    state: Mapping[str, Any],
-    networks: TrainingNetworks,
-    ema: EMA,
-    optimizers: Mapping[str, torch.optim.Optimizer],
-    pools: Mapping[str, ImagePool],
-    meter: Meter,
-) -> None:
-    """Undo `capture`, in place."""
-    networks.load_state_dict(state["networks"])
-    ema.network.load_state_dict(state["ema"])
-    for name, optimizer in optimizers.items():
-        optimizer.load_state_dict(state["optimizers"][name])
-    for d, pool in pools.items():
-        pool.load_state_dict(state["pools"][d])
-    meter.sums, meter.counts = state["meter"]["sums"], state["meter"]["counts"]

@@ -1,7 +1,7 @@
 """Stage ``celeba``: the photos of CelebA that pass the label filter, aligned → ``data/photos/``.
 
-Reads a copy of CelebA in any of its layouts (see `celeba_layout`), keeps the images whose labels
-are as asked, and aligns them on the two eyes to the template that the anime faces have. Images that
+Reads a copy of CelebA in any of its layouts (see `layout`), keeps the images whose labels are as
+asked, and aligns them on the two eyes to the template that the anime faces have. Images that
 cannot be read are counted and listed in ``data/dropped/photos.parquet``. With ``celeba.images:
 folder`` it reads any folder or zip of pictures instead, of which no label is known, and with
 ``celeba.eyes: none`` it takes the middle of each picture.
@@ -11,17 +11,17 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from pipeline.celeba import layout as celeba_layout
-from pipeline.celeba import photo_folder
+from crawl.archives.reader import find_file
+from crawl.errors import CrawlError
+from pipeline.celeba import layout, photo_folder
+from pipeline.celeba.aligner import Aligner
 from pipeline.celeba.download import download
 from pipeline.celeba.rules import choose, funnel, warnings
 from pipeline.celeba.yunet import Yunet
@@ -32,9 +32,7 @@ from pipeline.core.params import Align, Celeba, Exclude
 from pipeline.core.paths import DROPPED
 from pipeline.core.paths import PHOTOS as OUT
 from pipeline.figures import sheets
-from pipeline.imaging import images
-from pipeline.imaging.align import align_face
-from pipeline.imaging.attributes import ATTRIBUTES, UNKNOWN, from_celeba, yaw_bucket
+from pipeline.imaging.attributes import ATTRIBUTES, UNKNOWN, from_celeba
 
 SHEET = stage.SHEETS / "celeba"
 METRICS = stage.METRICS / "celeba.json"
@@ -64,15 +62,15 @@ def align_photos(settings: Celeba, align: Align, exclude: Exclude, workers: int)
     present = rows.index.isin(list(found.members))
     if not present.any():
         raise StageError(
-            f"{found.path} holds none of the {len(rows)} images that {celeba_layout.ATTRIBUTES} "
+            f"{found.path} holds none of the {len(rows)} images that {layout.ATTRIBUTES} "
             f"lists, first {rows.index[0]}: take both from one copy of CelebA"
         )
     chosen, counts = choose(rows[present], settings)
     counts = {"listed": len(rows), "present": int(present.sum())} | counts
-    places = _places(settings, chosen.index)
-    tasks = list(parallel.chunks(list(zip(chosen.index, places, strict=True)), CHUNK))
-    task = partial(_align_chunk, found, align, settings)
-    results = parallel.over(task, tasks, workers=workers, label="celeba", total=len(tasks))
+    aligner = Aligner(found, align, settings.images, _model(settings))
+    places = zip(chosen.index, _places(settings, chosen.index), strict=True)
+    tasks = list(parallel.chunks(list(places), CHUNK))
+    results = parallel.over(aligner, tasks, workers=workers, label="celeba", total=len(tasks))
     outcomes = pd.DataFrame([outcome for chunk in results for outcome in chunk])
     outcomes.loc[exclude.exclusions().mask(outcomes), "problem"] = "excluded"
     photos = _collect(chosen, outcomes, counts, settings)
@@ -81,7 +79,7 @@ def align_photos(settings: Celeba, align: Align, exclude: Exclude, workers: int)
     return photos
 
 
-def _listed(settings: Celeba) -> tuple[pd.DataFrame, celeba_layout.Images]:
+def _listed(settings: Celeba) -> tuple[pd.DataFrame, layout.Images]:
     """What is known of each image, and where the images are."""
     if settings.images == "folder":
         photo_folder.check(settings)
@@ -89,8 +87,24 @@ def _listed(settings: Celeba) -> tuple[pd.DataFrame, celeba_layout.Images]:
         return photo_folder.unlabelled(found), found
     if settings.download:
         download(settings.path)
-    rows = celeba_layout.read_labels(settings.path)
-    return rows, celeba_layout.find_images(settings.path, settings.images)
+    rows = layout.read_labels(settings.path)
+    return rows, layout.find_images(settings.path, settings.images)
+
+
+def _model(settings: Celeba) -> Path | None:
+    """The YuNet model that ``celeba.eyes`` names, beside the images or from the root; None where it
+    names none. A wrong one ends here, not in a worker.
+    """
+    if not settings.eyes.endswith(".onnx"):
+        return None
+    folder = settings.path if settings.path.is_dir() else settings.path.parent
+    advice = "put a YuNet model (ONNX) there"
+    try:
+        model = find_file(Path(settings.eyes), folder, "celeba.eyes", advice)
+    except CrawlError as error:
+        raise StageError(str(error)) from None
+    Yunet(model)
+    return model
 
 
 def _places(settings: Celeba, files: pd.Index) -> np.ndarray:
@@ -99,80 +113,26 @@ def _places(settings: Celeba, files: pd.Index) -> np.ndarray:
     Five landmarks; or the two eyes of CelebA's template; or, for YuNet, the middle of the face; or
     nothing, where the picture is taken as it stands.
     """
+    wild = settings.images == "wild"
     if settings.eyes == "none":
         return np.zeros((len(files), 0, 2))
     if settings.eyes == "landmarks":
-        return celeba_layout.read_landmarks(settings.path, settings.images, files)
+        return layout.read_landmarks(settings.path, settings.images, files)
     if settings.eyes != "template":
-        Yunet(Path(settings.eyes))  # a wrong path ends here, not in a worker
-        if settings.images == "wild":
-            return celeba_layout.read_centres(settings.path, files)[:, None]
-        return np.full((len(files), 1, 2), np.nan)
-    if settings.images == "wild":
+        unknown = np.full((len(files), 2), np.nan)
+        return (layout.read_centres(settings.path, files) if wild else unknown)[:, None]
+    if wild:
         raise StageError(
             "celeba.eyes: template holds for aligned images only: say landmarks, or name a YuNet "
             "model, for celeba.images: wild"
         )
-    return np.broadcast_to(celeba_layout.TEMPLATE_EYES, (len(files), 2, 2))
-
-
-def _align_chunk(
-    found: celeba_layout.Images,
-    align: Align,
-    settings: Celeba,
-    chunk: Sequence[tuple[str, np.ndarray]],
-) -> list[dict[str, Any]]:
-    """One outcome per image: its face, or ``problem`` and ``reason``."""
-    yunet = Yunet(Path(settings.eyes)) if settings.eyes.endswith(".onnx") else None
-    places = dict(chunk)
-    return [
-        _align_one(file, data, places[file], align, settings.images, yunet)
-        for file, data in found.read(list(places))
-    ]
-
-
-def _align_one(
-    file: str, data: bytes, points: np.ndarray, align: Align, kind: str, yunet: Yunet | None
-) -> dict[str, Any]:
-    outcome: dict[str, Any] = {"file": file, "problem": "", "reason": "", "id": "", "image": None}
-    outcome |= {"yaw": UNKNOWN, "enlarged": False}
-    try:
-        rgb = images.read_rgb(data)
-    except StageError as error:
-        return outcome | {"problem": "corrupt", "reason": str(error)}
-    if not len(points):
-        square = images.central_square(rgb, align.size)
-        return outcome | _kept(file, square, min(rgb.shape[:2]) < align.size)
-    if kind == "aligned":
-        # Landmarks are in pixels of 178×218; a copy at another size keeps the proportions.
-        scale = np.array(rgb.shape[1::-1]) / celeba_layout.SIZE
-        if abs(scale[0] / scale[1] - 1) > 0.02:
-            size = f"{rgb.shape[1]}×{rgb.shape[0]}"
-            return outcome | {"problem": "corrupt", "reason": f"{size} is not as 178×218"}
-        points = (points + 0.5) * scale - 0.5
-    if yunet:
-        seen = yunet.landmarks(rgb, points[0])
-        if seen is None:
-            return outcome | {"problem": "no_face"}
-        points = seen
-    distance = float(np.linalg.norm(points[1] - points[0]))
-    if distance < 1:
-        return outcome | {"problem": "corrupt", "reason": "both eyes at one place in the landmarks"}
-    face, border = align_face(rgb, points[:2], align)
-    if border > align.max_border:
-        return outcome | {"problem": "border"}
-    yaw = yaw_bucket(points[:2], points[2]) if len(points) == 5 else UNKNOWN
-    return outcome | _kept(file, face, distance < align.eye_distance * align.size) | {"yaw": yaw}
-
-
-def _kept(file: str, face: np.ndarray, enlarged: bool) -> dict[str, Any]:
-    image = {"bytes": tables.encode_png(face), "path": file}
-    return {"id": images.pixel_id(face), "image": image, "enlarged": enlarged}
+    return np.broadcast_to(layout.TEMPLATE_EYES, (len(files), 2, 2))
 
 
 def _collect(
     chosen: pd.DataFrame, outcomes: pd.DataFrame, counts: dict[str, Any], settings: Celeba
 ) -> Photos:
+    """The kept photos with their labels, the unreadable ones, and how many met which end."""
     corrupt = outcomes.loc[outcomes["problem"] == "corrupt", ["file", "reason"]].astype("str")
     good = outcomes[outcomes["problem"] == ""]
     kept = good.drop_duplicates("id")
@@ -193,41 +153,39 @@ def _collect(
             f"{problems['border']} over align.max_border, {problems['excluded']} in exclude: check "
             "the images"
         )
-    labels = chosen.loc[kept["file"]]
-    labelled = settings.images != "folder"
-    unknown = dict.fromkeys(ATTRIBUTES, UNKNOWN)
-    attributes = pd.DataFrame(
-        [from_celeba(row) if labelled else unknown for row in labels.to_dict("records")]
-    )
-    frame = pd.concat(
-        [
-            kept[["id", "image", "file"]].reset_index(drop=True),
-            labels.reset_index(drop=True),
-            attributes.assign(yaw=kept["yaw"].to_numpy()),
-        ],
-        axis=1,
-    )
     counts["enlarged"] = int(kept["enlarged"].sum())
-    if labelled:
+    frame = _labelled(kept, chosen.loc[kept["file"]], settings.images != "folder")
+    if settings.images != "folder":
         counts["male_share"] = float(frame["Male"].mean())
         counts["identity_unknown"] = int((frame["identity"] < 0).sum())
     return Photos(frame.sort_values("id", ignore_index=True), corrupt, counts)
+
+
+def _labelled(kept: pd.DataFrame, labels: pd.DataFrame, known: bool) -> pd.DataFrame:
+    """The kept photos beside what ``labels`` says of them, and the attributes that follow."""
+    unknown = dict.fromkeys(ATTRIBUTES, UNKNOWN)
+    attributes = [from_celeba(row) if known else unknown for row in labels.to_dict("records")]
+    parts = [
+        kept[["id", "image", "file"]].reset_index(drop=True),
+        labels.reset_index(drop=True),
+        pd.DataFrame(attributes).assign(yaw=kept["yaw"].to_numpy()),
+    ]
+    return pd.concat(parts, axis=1)
 
 
 def main() -> None:
     """Run the stage."""
     settings, align = params.load(params.Celeba), params.load(params.Align)
     exclude = params.load(params.Exclude)
-    with tracking.stage_run(
-        "celeba", params.plain(settings, align, exclude), inputs=[settings.path]
-    ) as run:
+    tracked = params.plain(settings, align, exclude)
+    with tracking.stage_run("celeba", tracked, inputs=[settings.path]) as run:
         photos = align_photos(settings, align, exclude, stage.workers())
         for line in warnings(photos.counts, settings, align):
             print(f"celeba: {line}", file=sys.stderr)
         print("celeba:", funnel(photos.counts))
         with tables.new_folder(OUT) as out:
             tables.write_frame(out, "photos", photos.frame, by=["batch"])
-        tables.write_file(DROPPED / "photos.parquet", photos.corrupt)
+            tables.write_file(DROPPED / "photos.parquet", photos.corrupt)
         shown = photos.frame.head(100)
         faces = [tables.decode(image["bytes"]) for image in shown["image"]]
         captions = [] if settings.images == "folder" else list(shown["hair"])

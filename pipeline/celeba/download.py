@@ -1,43 +1,45 @@
-"""Fetch CelebA from its authors' Google Drive, which torchvision knows how to ask."""
+"""Fetch CelebA from its authors' Google Drive, whose files torchvision lists."""
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
-from pipeline.celeba import layout as celeba_layout
-from pipeline.celeba.layout import HOME, IMAGES, LANDMARKS
+from crawl.errors import CrawlError
+from pipeline.celeba.layout import (
+    ATTRIBUTES,
+    BOXES,
+    HOME,
+    IDENTITY,
+    IMAGES,
+    LANDMARKS,
+    PARTITION,
+    find,
+)
+from pipeline.core import downloads
 from pipeline.core.errors import StageError
 
-FILES = [
-    f"{IMAGES['aligned']}.zip",
-    celeba_layout.ATTRIBUTES,
-    celeba_layout.IDENTITY,
-    celeba_layout.PARTITION,
-    celeba_layout.BOXES,
-    LANDMARKS["aligned"],
-]
+DRIVE = "https://drive.usercontent.google.com/download?export=download&confirm=t&id="
+MAX_BYTES = 3_000_000_000
+FILES = [f"{IMAGES['aligned']}.zip", ATTRIBUTES, IDENTITY, PARTITION, BOXES, LANDMARKS["aligned"]]
 
 
 def download(folder: Path) -> None:
-    """Put CelebA (aligned, 1.4 GB) into ``folder``/celeba, unless a copy is in ``folder`` already.
+    """Put what is missing of CelebA (aligned, 1.4 GB) into ``folder``/celeba.
 
     Raises StageError that says how to place the files by hand: Google Drive refuses often.
     """
-    if all(celeba_layout.find(folder, name) for name in FILES[:4]):
+    if all(find(folder, name) for name in FILES[:4]):
         return
     # torch takes seconds to import, in every worker process: not for those who download nothing.
     from torchvision.datasets import CelebA
 
-    folder.mkdir(parents=True, exist_ok=True)
     try:
-        CelebA(str(folder), split="all", download=True)
-    # Quota pages, cut connections, a missing or changed gdown: each raises a class of its own.
-    except Exception as error:
-        detail = (" ".join(str(error).split()) or type(error).__name__)[:160]
+        for file_id, md5, name in CelebA.file_list:
+            if not find(folder, name):
+                path = folder / CelebA.base_folder / name
+                downloads.fetch(DRIVE + file_id, path, max_bytes=MAX_BYTES, digest=f"md5:{md5}")
+    except CrawlError as error:
         raise StageError(
-            f"CelebA did not download ({detail}): fetch {', '.join(FILES)} with a browser from "
+            f"CelebA did not download ({error}): fetch {', '.join(FILES)} with a browser from "
             f"{HOME}, put them into {folder} and set celeba.download: false"
         ) from None
-    # The zip holds the same images, and DVC watches one file faster than 202,599.
-    shutil.rmtree(folder / CelebA.base_folder / IMAGES["aligned"], ignore_errors=True)

@@ -7,7 +7,6 @@ the file.
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +14,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from crawl.archives.containers import Container, Folder, Zip
+from crawl.archives.reader import DAMAGED, image_members, open_archive
+from crawl.errors import CrawlError
+from crawl.outcomes import FetchError
 from pipeline.core.errors import StageError
+from pipeline.imaging.attributes import CELEBA as HOME
 
-HOME = "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"
 IMAGES = {"aligned": "img_align_celeba", "wild": "img_celeba"}
 LANDMARKS = {"aligned": "list_landmarks_align_celeba.txt", "wild": "list_landmarks_celeba.txt"}
 ATTRIBUTES = "list_attr_celeba.txt"
@@ -26,7 +29,7 @@ IDENTITY = "identity_CelebA.txt"
 PARTITION = "list_eval_partition.txt"
 # Flat, as torchvision leaves it (celeba/), or as it is downloaded.
 SUBFOLDERS = (".", "celeba", "Anno", "Eval", "Img")
-SUFFIXES = (".jpg", ".jpeg", ".png")
+MAX_BYTES = 1 << 30  # of one image file
 
 SIZE = (178, 218)  # width and height of the aligned images, which their landmarks refer to
 # Mean eye centres of the aligned images (YuNet, 800 of them), for copies without landmarks.
@@ -42,15 +45,13 @@ class Images:
 
     def read(self, files: Sequence[str]) -> Iterator[tuple[str, bytes]]:
         """(file name, bytes) of each of ``files``; bytes are empty where the zip is damaged."""
-        if self.path.is_dir():
-            yield from ((file, (self.path / self.members[file]).read_bytes()) for file in files)
-            return
-        with zipfile.ZipFile(self.path) as archive:
-            for file in files:
-                try:
-                    yield file, archive.read(self.members[file])
-                except (zipfile.BadZipFile, OSError, EOFError):
-                    yield file, b""
+        archive = _container(self.path)
+        for file in files:
+            try:
+                data = archive.read(self.members[file], MAX_BYTES)
+            except (FetchError, KeyError, *DAMAGED):
+                data = b""
+            yield file, data
 
 
 def read_labels(folder: Path) -> pd.DataFrame:
@@ -107,16 +108,18 @@ def find_images(folder: Path, kind: str) -> Images:
 
     Raises StageError where there is neither.
     """
-    for place in (folder / sub / IMAGES[kind] for sub in SUBFOLDERS):
-        if place.is_dir():
-            names = [file.relative_to(place).as_posix() for file in place.rglob("*.*")]
-            return Images(place, _by_file(names))
-    path = _find(folder, f"{IMAGES[kind]}.zip")
+    places = [folder / sub / IMAGES[kind] for sub in SUBFOLDERS]
+    unpacked = next((place for place in places if place.is_dir()), None)
+    path = unpacked or _find(folder, f"{IMAGES[kind]}.zip")
+    return Images(path, {name.rsplit("/", 1)[-1]: name for name in list_images(path)})
+
+
+def list_images(path: Path) -> list[str]:
+    """Names of the images in a folder or zip, sorted. Raises StageError when it is neither."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            return Images(path, _by_file(archive.namelist()))
-    except zipfile.BadZipFile:
-        raise StageError(f"{path} is no whole zip file: download it again") from None
+        return image_members(_container(path))
+    except DAMAGED:
+        raise StageError(f"{path} is no whole zip file: get it again") from None
 
 
 def find(folder: Path, name: str) -> Path | None:
@@ -128,14 +131,16 @@ def find(folder: Path, name: str) -> Path | None:
     return None
 
 
-def _by_file(names: Sequence[str]) -> dict[str, str]:
-    """File name → its place, for images; macOS leaves ``__MACOSX/…/._name`` beside them in zips."""
-    places = {name.rsplit("/", 1)[-1]: name for name in sorted(names)}
-    return {
-        file: place
-        for file, place in places.items()
-        if file.lower().endswith(SUFFIXES) and not file.startswith("._")
-    }
+def _container(path: Path) -> Container:
+    if path.is_dir():
+        return Folder(path, links=True)
+    try:
+        archive = open_archive(path)
+    except CrawlError:
+        archive = None
+    if isinstance(archive, Zip):
+        return archive
+    raise StageError(f"{path} is neither a folder nor a whole zip file")
 
 
 def _find(folder: Path, name: str) -> Path:

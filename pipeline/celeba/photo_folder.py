@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 
 import pandas as pd
 
-from pipeline.celeba.layout import SUFFIXES, Images
+from crawl.images import EXTENSIONS
+from pipeline.celeba.layout import Images, list_images
 from pipeline.core.errors import StageError
 from pipeline.core.params import Celeba
-
-ALSO = (".webp", ".gif")  # what `crawl` takes from folders, too
 
 
 def check(settings: Celeba) -> None:
@@ -36,31 +34,18 @@ def find_images(path: Path) -> Images:
 
     Raises StageError where there is none.
     """
-    try:
-        if path.is_dir():
-            names = [file.relative_to(path).as_posix() for file in path.rglob("*.*")]
-        else:
-            with zipfile.ZipFile(path) as archive:
-                names = archive.namelist()
-    except FileNotFoundError:
+    if not path.exists():
         raise StageError(
             f"{path} is missing: put a folder or zip of pictures there, or change celeba.path"
-        ) from None
-    except zipfile.BadZipFile:
-        raise StageError(f"{path} is neither a folder nor a whole zip file") from None
-    pictures = [
-        name
-        for name in sorted(names)
-        if name.lower().endswith(SUFFIXES + ALSO) and not Path(name).name.startswith("._")
-    ]
-    if not pictures:
-        kinds = ", ".join(SUFFIXES + ALSO)
+        )
+    if not (names := list_images(path)):
+        kinds = ", ".join(sorted(EXTENSIONS))
         raise StageError(f"{path} holds no picture ({kinds}): change celeba.path")
-    return Images(path, {name: name for name in pictures})
+    return Images(path, {name: name for name in names})
 
 
 def unlabelled(found: Images) -> pd.DataFrame:
-    """A row a picture, as `celeba_layout.read_labels` gives them; each shows somebody else.
+    """A row a picture, as `layout.read_labels` gives them; each shows somebody else.
 
     The identity is the name, and not a number, so that added pictures change nobody's.
     """

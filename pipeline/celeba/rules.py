@@ -15,7 +15,7 @@ from pipeline.core.errors import StageError
 from pipeline.core.params import Align, Celeba
 
 BATCH = 100  # photos of a shard, as `crawl` has it for posts
-EXTRA = ["identity", "partition"]  # columns of `celeba_layout.read_labels` that are no labels
+EXTRA = ["identity", "partition"]  # columns of `layout.read_labels` that are no labels
 
 
 def choose(rows: pd.DataFrame, settings: Celeba) -> tuple[pd.DataFrame, dict[str, int]]:

@@ -20,9 +20,7 @@ class Yunet:
     """The loaded model; it cannot be sent to another process, its path can."""
 
     def __init__(self, model: Path) -> None:
-        """Raises StageError when there is no such model."""
-        if not model.is_file():
-            raise StageError(f"celeba.eyes: {model} is missing: put a YuNet model (ONNX) there")
+        """Raises StageError when ``model`` is none."""
         try:
             self._detector = cv2.FaceDetectorYN.create(str(model), "", (LOOK, LOOK), MIN_SCORE)
         except cv2.error:

@@ -26,13 +26,12 @@ from scipy import stats
 from models.runtime.files import write_bytes
 from pipeline.core import params, stage, tracking
 from pipeline.core.errors import StageError
-from pipeline.core.paths import CHECKPOINTS, SPLITS
+from pipeline.core.paths import CHECKPOINTS, LEADERBOARD, SPLITS
 from pipeline.figures.markdown import grid
 
 REPORT = Path("reports/ablation.md")
 NEEDED = (SPLITS, CHECKPOINTS / "recognizer")  # what all trainings read
 NAME = "ablation-seed-"  # of the experiments
-LEADERBOARD = "reports/leaderboard.csv"
 CONFIDENCE = 0.95
 
 
@@ -87,11 +86,13 @@ def collect(experiments: Mapping[str, str]) -> pd.DataFrame:
     rows = []
     for name, revision in experiments.items():
         files = DVCFileSystem(rev=revision)
-        board = pd.read_csv(io.StringIO(files.read_text(LEADERBOARD, encoding="utf-8")))
+        board = pd.read_csv(io.StringIO(files.read_text(LEADERBOARD.as_posix(), encoding="utf-8")))
         shuffled = [name for name in map(str, board) if name.endswith("_shuffled")]
         heads = [name.removesuffix("_shuffled") for name in shuffled]
         for row in board.to_dict("records"):
-            config = json.loads(files.read_text(f"checkpoints/{row['variant']}/config.json"))
+            config = json.loads(
+                files.read_text(f"{CHECKPOINTS.as_posix()}/{row['variant']}/config.json")
+            )
             rows.append(
                 {
                     "seed": int(name.removeprefix(NAME)),

@@ -8,14 +8,20 @@ A stage reads its own section, and those that stages share: ``web``, how politel
 from __future__ import annotations
 
 import difflib
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator
 
-from crawl.exclude import Exclusions
+from crawl.settings import CrawlSettings
+from models.metrics.sizes import MIN_IMAGES, MOST_IMAGES
+from models.recognizer.settings import RecognizerSettings
+from models.training.settings import TrainSettings
 from pipeline.core import names, yaml_files
 from pipeline.core.errors import StageError
+from pipeline.core.exclude import Exclusions
+from pipeline.core.sections import Section, section_of
 
 Fraction = Field(ge=0.0, le=1.0)
 DetectorName = Literal["animeface", "cascade", "annotated", "none"]  # see faces.detectors
@@ -23,10 +29,15 @@ DaskAddress = Annotated[str, Field(pattern=r"^((tcp|tls)://.+:\d+)?$")]  # tcp:/
 Word = Annotated[str, Field(min_length=1)]  # an empty one would name all that lacks a name
 
 
-class Section(BaseModel):
-    """A section of ``params.yaml``; immutable, no key beyond those declared."""
+def _crawls(section: str) -> Any:
+    """The keys of the crawl's settings that stand in ``section``; all may be absent."""
+    here = [f.name for f in fields(CrawlSettings) if f.metadata.get("section") == section]
+    others = {f.name for f in fields(CrawlSettings)} - set(here)
+    return section_of(CrawlSettings, leave_out=others, optional=here)
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+
+_WEB: Any = _crawls("web")
+_CRAWL: Any = _crawls("crawl")
 
 
 class Compute(Section):
@@ -48,19 +59,12 @@ class Demo(Section):
     seed: int
 
 
-class Web(Section):
-    """How politely sites are asked, for pages and for images. See ``crawl.settings``."""
-
-    contact: str = ""  # an e-mail or URL that a site's owner can complain to
-    rate: float = Field(gt=0)  # requests per second and host
-    concurrency: int = Field(ge=1)  # transfers at once per host
-    timeout: float = Field(30.0, gt=0)  # seconds
-    retries: int = Field(4, ge=0)
-    allow_private_hosts: tuple[str, ...] = ()
+class Web(_WEB):
+    """How politely sites are asked, for pages and for images: keys of ``crawl.settings``."""
 
 
 class Exclude(Section):
-    """Take-downs: what is left out wherever it turns up. See ``crawl.exclude``."""
+    """Take-downs: what is left out wherever it turns up. See ``pipeline.core.exclude``."""
 
     images: tuple[Word, ...] = ()
     tags: tuple[Word, ...] = ()
@@ -83,12 +87,9 @@ class Discover(Section):
         return sources
 
 
-class Crawl(Section):
-    """What is accepted of what comes back. See ``crawl.settings``."""
+class Crawl(_CRAWL):
+    """What is accepted of what comes back: keys of ``crawl.settings``, and the shards' size."""
 
-    max_bytes: int = Field(30_000_000, gt=0)
-    max_pixels: int = Field(60_000_000, gt=0)
-    max_failure_fraction: float = Fraction
     shard_mb: int = Field(256, gt=0)
 
 
@@ -129,7 +130,7 @@ class Dedupe(Section):
     """Thresholds of the perceptual hash, in bits. See ``pipeline.dedupe``."""
 
     same_bits: int = Field(ge=0, le=256)
-    judge_bits: int = Field(ge=0, le=256)
+    unsure_bits: int = Field(ge=0, le=256)  # beyond same_bits and up to here the pixels decide
     same_correlation: float = Fraction
     variants: Literal["keep", "drop"] = "keep"
     variant_correlation: float = Fraction
@@ -159,43 +160,30 @@ class Split(Section):
     max_per_domain: int = Field(0, ge=0)  # 0: all
 
 
-class Recognizer(Section):
+_Train: Any = section_of(
+    TrainSettings,
+    leave_out=("device", "threads", "sample_count"),
+    optional=("accumulate", "seed", "precision", "compile", "deterministic"),
+)
+_Recognizer: Any = section_of(RecognizerSettings, leave_out=("precision", "device"))
+
+
+class Recognizer(_Recognizer):
     """The attribute network: one for training losses, one, trained apart, for evaluation."""
 
     image_size: int = Field(ge=16)
     heads: dict[str, list[str]]
-    channels: int = Field(ge=4)
-    images: int = Field(gt=0)  # budget: images seen
-    batch_size: int = Field(gt=0)
-    lr: float = Field(gt=0)
-    seed: int = 0
+    seed: int
 
 
-class Train(Section):
-    """What all variants share: `models.training.engine.TrainSettings` less where it runs."""
-
-    image_size: int = Field(ge=16)
-    budget_images: int = Field(gt=0)  # images seen per domain
-    batch_size: int = Field(gt=0)
-    accumulate: int = Field(1, gt=0)  # micro-batches that a batch is split into
-    lr: float = Field(gt=0)
-    decay_from: float = Fraction  # of the budget; the rate then falls linearly to zero
-    ema_half_life: float = Field(ge=0)  # in images
-    pool_size: int = Field(ge=0)
-    seed: int = 0
-    log_every: int = Field(gt=0)  # in images, as the three below
-    sample_every: int = Field(gt=0)
-    evaluate_every: int = Field(gt=0)  # on held-out images
-    state_every: int = Field(gt=0)
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    compile: bool = False  # torch.compile
-    deterministic: bool = False  # also on a GPU
+class Train(_Train):
+    """What all variants share, but for where it runs."""
 
 
 class Evaluate(Section):
-    """How the translations are judged."""
+    """How the translations are measured."""
 
-    max_images: int = Field(2000, ge=8)  # of each split and domain; more only narrow intervals
+    max_images: int = Field(MOST_IMAGES, ge=MIN_IMAGES)  # of each split and domain
     bootstrap: int = Field(ge=10)  # draws behind each interval
     seed: int
     sheet_rows: int = Field(gt=0)

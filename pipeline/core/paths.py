@@ -7,15 +7,19 @@ from pathlib import Path
 from pipeline.core.errors import StageError
 
 DEMO = Path("data/demo")
+TRUTH = DEMO / "truth.parquet"  # what every drawn face looks like
 POSTS = Path("data/posts.parquet")
 RAW = Path("data/raw")
-FAILURES = RAW / "failures.parquet"
 FACES = Path("data/faces")
 ANIME = Path("data/anime")
 PHOTOS = Path("data/photos")
 DROPPED = Path("data/dropped")  # what the stages left out, and why; tables without images
+FAILURES = DROPPED / "posts.parquet"  # posts that gave no image
 SPLITS = Path("data/splits")
 CHECKPOINTS = Path("checkpoints")
+EVALUATOR = CHECKPOINTS / "recognizer/evaluation"  # which nothing is trained to please
+CARDS = Path("reports/datasets")
+LEADERBOARD = Path("reports/leaderboard.csv")
 METRICS = Path("reports/metrics")
 SHEETS = Path("reports/sheets")
 PLOTS = Path("reports/plots")

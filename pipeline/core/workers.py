@@ -67,6 +67,20 @@ def over(
         )
 
 
+def over_chunks(
+    function: Callable[[Sequence[Item]], Iterable[Result]],
+    items: Sequence[Item],
+    size: int,
+    *,
+    workers: int,
+    label: str,
+) -> list[Result]:
+    """What ``function`` makes of slices of ``size`` items, joined."""
+    parts = list(chunks(items, size))
+    results = over(function, parts, workers=workers, label=label, total=len(parts))
+    return [result for part in results for result in part]
+
+
 def _single_threaded(function: Callable[[Item], Result], item: Item) -> Result:
     cv2.setNumThreads(1)  # the workers already fill the cores
     return function(item)

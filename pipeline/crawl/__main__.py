@@ -1,7 +1,7 @@
 """``crawl``: download the posts and keep their original bytes in Parquet shards, see `raw`.
 
-Every post ends in one counted outcome; ``failures.parquet`` lists all that are not ``ok``. What is
-complete is remembered outside DVC's outs, so that a killed crawl goes on.
+Every post ends in one counted outcome; ``data/dropped/posts.parquet`` lists all that are not
+``ok``. What is complete is remembered outside DVC's outs, so that a killed crawl goes on.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ def main() -> None:
         ):
             results = crawl(posts, settings, state_dir, session)
             raw.store(results, out, exclusions, section.shard_mb, tally)
-            tables.write_file(out / FAILURES.name, tally.frame())
             if not tally.outcomes[Outcome.OK]:
                 raise StageError(
                     f"none of {count} posts came back as an image "
                     f"({dict(tally.outcomes)}): check web and crawl in params.yaml"
                 )
+            tables.write_file(FAILURES, tally.frame())  # last: a crawl that fails changes nothing
         outcomes = {outcome.value: tally.outcomes[outcome.value] for outcome in Outcome}
         metrics = {"posts": count, "outcomes": outcomes}
         stage.write_json(stage.METRICS / "crawl.json", metrics)

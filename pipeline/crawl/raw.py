@@ -1,4 +1,4 @@
-"""``data/raw``: the shards of original bytes, and the list of posts that gave none.
+"""``data/raw``: the shards of original bytes; and the list of posts that gave none.
 
 A shard holds one batch of one source's posts: more posts are more shards, and those that were
 there stay as they are.
@@ -16,11 +16,11 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from crawl.exclude import Exclusions
 from crawl.outcomes import Outcome
 from crawl.posts import Post, iterate_posts
 from crawl.run import Result
 from pipeline.core import tables
+from pipeline.core.exclude import Exclusions
 
 SCHEMA = pa.schema(
     [
@@ -35,7 +35,7 @@ SCHEMA = pa.schema(
         ("batch", pa.int32()),  # with the source it names the shard, here and in what follows
     ]
 )
-COLUMNS = ["source", "post_id", "url", "outcome", "reason"]  # of failures.parquet
+COLUMNS = ["source", "post_id", "url", "outcome", "reason"]  # of the list of failures
 
 
 @dataclass

@@ -1,194 +1,21 @@
 """Stage ``dedupe``: one face of every set of copies in ``data/faces/`` → ``data/anime/``.
 
-In stages, because one threshold either misses crops or takes two faces for one: pairs whose 256-bit
-perceptual hashes are close (mirror images too) are duplicates, pairs a little further apart are
-compared pixel by pixel after registration, and the rest are different. Of those compared, one
-drawing in other colours or with another expression is a variant: kept, and never parted from its
-like by ``split``, or dropped as copies are. A face is dropped only when it is itself a duplicate or
-variant of the one that is kept: there are no chains. In ``data/dropped/``, ``anime.parquet`` says
-for every dropped row where it came from and why it went, and ``anime_pairs.parquet`` lists all
-pairs looked at.
+See `deduplicate` for what a copy is. Variants of a drawing are kept, and never parted from their
+like by ``split``, or dropped as copies are. In ``data/dropped/``, ``anime.parquet`` says for every
+dropped row where it came from and why it went, and ``anime_pairs.parquet`` lists all pairs looked
+at.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
-import pandas as pd
-
 from pipeline.core import params, stage, tables, tracking
-from pipeline.core import workers as parallel
-from pipeline.core.params import Dedupe
 from pipeline.core.paths import ANIME as OUT
 from pipeline.core.paths import DROPPED, FACES
-from pipeline.dedupe import sheets as dedupe_sheets
-from pipeline.duplicates import hashes
-from pipeline.duplicates.registration import Likeness, compare, shrink
-from pipeline.duplicates.rules import ALL, COPIES, JUDGED_SAME, VARIANT, decide, keepers
-from pipeline.imaging.attributes import ATTRIBUTES, COLOURS, UNKNOWN, from_tags, known_or_measured
+from pipeline.dedupe import sheets
+from pipeline.dedupe.deduplicate import dedupe
 
 SHEETS = stage.SHEETS / "dedupe"
 METRICS = stage.METRICS / "dedupe.json"
-ANY_COLOURS_BITS = 64  # of 256: this close, a pair is judged however its coarse colours differ
-Image = dict[str, Any]  # {"bytes", "path"}
-
-
-@dataclass(frozen=True)
-class Deduped:
-    """The kept rows, the dropped rows, the pairs that were looked at, and counts."""
-
-    kept: pd.DataFrame
-    dropped: pd.DataFrame
-    pairs: pd.DataFrame  # first, second (row numbers of the input), bits, mirror, verdict, …
-    counts: dict[str, Any]
-
-
-def dedupe(faces: pd.DataFrame, settings: Dedupe, workers: int) -> Deduped:
-    """Keep the best of every set of copies, and of variants if those are to be dropped.
-
-    Args:
-        faces: the rows of the ``faces`` stage.
-
-    Returns kept rows with ``cluster`` (the smallest id among the rows it stands for), ``copies``
-    (their number) and the copies' tags merged in; their attributes are read anew from those.
-    The best is the largest in its picture, then the sharpest, then the biggest file, then by id.
-    """
-    faces = faces.reset_index(drop=True)
-    signatures = hashes.sign(list(faces["image"]), workers, "dedupe: hash")
-    any_colours = max(settings.same_bits, min(settings.judge_bits, ANY_COLOURS_BITS))
-    pairs = hashes.near_pairs(signatures, any_colours, settings.judge_bits)
-    pairs = _judge(list(faces["image"]), pairs, settings, workers)
-    unwanted = [*COPIES, VARIANT] if settings.variants == "drop" else [*COPIES]
-    repeats = pairs[pairs["verdict"].isin(unwanted)]
-    keeper = keepers(_quality_order(faces), repeats[["first", "second"]].to_numpy())
-    faces = faces.assign(keeper=keeper)
-    ids = faces["id"].to_numpy()
-    pairs = pairs.assign(
-        first_kept=ids[keeper[pairs["first"]]], second_kept=ids[keeper[pairs["second"]]]
-    )
-    own = faces.index == faces["keeper"]
-    dropped = _explain(faces[~own], ids, repeats)
-    kept = _merge(faces, faces[own], dropped["verdict"].eq(VARIANT))
-    dropped = dropped.sort_values(["id", "url"], ignore_index=True)
-    return Deduped(kept, dropped, pairs, _count(faces, kept, dropped, pairs))
-
-
-def _quality_order(faces: pd.DataFrame) -> list[int]:
-    key = faces[["eye_distance", "sharpness", "id"]].assign(
-        size=[len(image["bytes"]) for image in faces["image"]]
-    )
-    best = key.sort_values(
-        ["eye_distance", "sharpness", "size", "id"], ascending=[False, False, False, True]
-    )
-    return best.index.tolist()
-
-
-def _judge(
-    images: Sequence[Image], pairs: pd.DataFrame, settings: Dedupe, workers: int
-) -> pd.DataFrame:
-    """``pairs`` with ``correlation`` and ``outline`` (NaN where the hash decides), ``verdict``."""
-    unsure = pairs.index[pairs["bits"] > settings.same_bits]
-    rows = pairs.loc[unsure, ["first", "second", "mirror"]].to_numpy().tolist()
-    wanted = sorted({index for first, second, _ in rows for index in (first, second)})
-    small = dict(zip(wanted, _shrunk([images[index] for index in wanted], workers), strict=True))
-    chunks = list(parallel.chunks(rows, 256))
-    tasks = ([(small[one], small[other], mirror) for one, other, mirror in part] for part in chunks)
-    results = parallel.over(
-        _compare, tasks, workers=workers, label="dedupe: judge", total=len(chunks)
-    )
-    likeness = [values for chunk in results for values in chunk]
-    judged = pd.DataFrame(likeness, unsure, columns=Likeness._fields, dtype=float)
-    pairs = pairs.join(judged)
-    return pairs.assign(verdict=decide(pairs, settings))
-
-
-def _shrunk(images: Sequence[Image], workers: int) -> list[np.ndarray]:
-    """Each image decoded once, however many pairs it is in, and small."""
-    chunks = list(parallel.chunks(images, 256))
-    results = parallel.over(
-        _shrink, chunks, workers=workers, label="dedupe: shrink", total=len(chunks)
-    )
-    return [small for chunk in results for small in chunk]
-
-
-def _shrink(chunk: Sequence[Image]) -> list[np.ndarray]:
-    return [shrink(tables.decode(image["bytes"])) for image in chunk]
-
-
-def _compare(tasks: Sequence[tuple[np.ndarray, np.ndarray, bool]]) -> list[Likeness]:
-    return [
-        compare(one, np.ascontiguousarray(other[:, ::-1]) if mirror else other)
-        for one, other, mirror in tasks
-    ]
-
-
-def _merge(faces: pd.DataFrame, kept: pd.DataFrame, variant: pd.Series) -> pd.DataFrame:
-    """Kept rows with what their copies know; tags of a page with other faces say nothing sure.
-
-    A ``variant`` (bool, of the dropped rows) may smile where the kept one does not, so it says
-    nothing either.
-    """
-    columns = ["id", "tags", "page_faces", "keeper"]
-    groups = faces[columns].groupby("keeper")
-    variants = set(variant.index[variant])
-    rows = []
-    for index, row in kept.drop(columns="keeper").iterrows():
-        group = groups.get_group(index)
-        copies = group[~group.index.isin(variants)]
-        alone = copies.loc[copies["page_faces"] == 1, "tags"]
-        known = from_tags(_union(alone)) if len(alone) else dict.fromkeys(ATTRIBUTES, UNKNOWN)
-        measured = {f"{part}_measured": row[f"{part}_measured"] for part in COLOURS}
-        rows.append(
-            dict(row)
-            | known_or_measured(known, measured)
-            | {"tags": _union(copies["tags"]), "cluster": group["id"].min(), "copies": len(group)}
-        )
-    return pd.DataFrame(rows).sort_values("id", ignore_index=True)
-
-
-def _union(tags: pd.Series) -> str:
-    return " ".join(sorted({tag for line in tags.fillna("") for tag in line.split()}))
-
-
-def _explain(dropped: pd.DataFrame, ids: np.ndarray, repeats: pd.DataFrame) -> pd.DataFrame:
-    """Dropped rows without pixels: whose copy or variant each is, and what said so."""
-    evidence = {(row.first, row.second): row for row in repeats.itertuples()}
-    rows = []
-    for index, row in dropped.drop(columns="image").iterrows():
-        pair = evidence[min(index, row["keeper"]), max(index, row["keeper"])]
-        rows.append(
-            dict(row.drop("keeper"))
-            | {"kept_id": ids[row["keeper"]], "bits": pair.bits, "mirror": pair.mirror}
-            | {name: getattr(pair, name) for name in (*Likeness._fields, "verdict")}
-        )
-    extra = ["kept_id", "bits", "mirror", *Likeness._fields, "verdict"]
-    columns = [*dropped.columns.drop(["image", "keeper"]), *extra]
-    kinds = dropped.dtypes.reindex(columns).dropna()  # so that an empty table has them too
-    return pd.DataFrame(rows, dropped.index, columns=columns).astype(kinds)
-
-
-def _count(
-    faces: pd.DataFrame, kept: pd.DataFrame, dropped: pd.DataFrame, pairs: pd.DataFrame
-) -> dict[str, Any]:
-    verdicts = pairs["verdict"].value_counts()
-    source_of = kept.set_index("id")["source"].to_dict()
-    elsewhere = dropped["kept_id"].map(source_of) != dropped["source"]
-    return {
-        "faces": len(faces),
-        "kept": len(kept),
-        "dropped": len(dropped),
-        "dropped_share": len(dropped) / max(len(faces), 1),
-        "dropped_mirrored": int(dropped["mirror"].sum()),
-        "dropped_across_sources": int(elsewhere.sum()),
-        "dropped_judged": int((dropped["verdict"] == JUDGED_SAME).sum()),
-        "dropped_variants": int((dropped["verdict"] == VARIANT).sum()),
-        "largest_cluster": int(kept["copies"].max()) if len(kept) else 0,
-        "pairs": {name: int(verdicts.get(name, 0)) for name in ALL},
-        "kept_sources": kept["source"].value_counts().sort_index().to_dict(),
-    }
 
 
 def main() -> None:
@@ -204,7 +31,7 @@ def main() -> None:
         tables.write_file(DROPPED / "anime.parquet", result.dropped)
         ids = {side: faces["id"].to_numpy()[result.pairs[side]] for side in ("first", "second")}
         tables.write_file(DROPPED / "anime_pairs.parquet", result.pairs.assign(**ids))
-        dedupe_sheets.write(SHEETS, faces, result.pairs, settings)
+        sheets.write(SHEETS, faces, result.pairs, settings)
         metrics = {"excluded": int(excluded.sum()), **result.counts}
         stage.write_json(METRICS, metrics)
         run.metrics(metrics)

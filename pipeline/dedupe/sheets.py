@@ -1,4 +1,4 @@
-"""What a person needs to judge the thresholds of ``dedupe`` in a minute.
+"""What tells a person in a minute whether the thresholds of ``dedupe`` are right.
 
 Pairs side by side, a table of the same pairs, and histograms of what decides.
 """
@@ -16,7 +16,7 @@ from PIL import Image
 from pipeline.core import tables
 from pipeline.core.params import Dedupe
 from pipeline.duplicates.rules import COPIES, DIFFERENT, VARIANT
-from pipeline.figures import sheets
+from pipeline.figures import charts, sheets
 
 SHOWN = 64  # pairs on a sheet: the least certain ones
 LISTED = 128  # pairs of a sheet's kind in the table, those on the sheet first
@@ -46,15 +46,15 @@ def write(folder: Path, faces: pd.DataFrame, pairs: pd.DataFrame, settings: Dedu
         "outline": settings.variant_correlation,
     }
     values = {name: pairs[name].dropna().to_numpy() for name in limits}
-    sheets.histograms(folder / "pairs.png", values, limits)
+    charts.histograms(folder / "pairs.png", values, limits)
 
 
 def _doubt(pairs: pd.DataFrame, settings: Dedupe) -> pd.Series:
     """How near a pair is to another verdict; 1 where the hash decides."""
     copy = (pairs["correlation"] - settings.same_correlation).abs()
     variant = (pairs["outline"] - settings.variant_correlation).abs()
-    judged_same = pairs["verdict"].isin(COPIES)  # these are copies whatever their outlines are
-    return copy.where(judged_same, np.minimum(copy, variant)).fillna(1.0)
+    copies = pairs["verdict"].isin(COPIES)  # whatever their outlines are
+    return copy.where(copies, np.minimum(copy, variant)).fillna(1.0)
 
 
 def _couples(faces: pd.DataFrame, pairs: pd.DataFrame) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -75,12 +75,12 @@ def _draw(path: Path, faces: pd.DataFrame, pairs: pd.DataFrame) -> None:
     cells: list[np.ndarray] = []
     captions: list[str] = []
     for couple, row in zip(_couples(faces, pairs), pairs.to_dict("records"), strict=True):
-        judged = pd.notna(row["correlation"])
+        compared = pd.notna(row["correlation"])
         cells += couple
         captions += [
             f"{row['bits']} of 256 bits\n{row['bits_64']} of 64" + ", mirrored" * row["mirror"],
             f"colours {row['correlation']:.2f}\noutlines {row['outline']:.2f}"
-            if judged
+            if compared
             else "the same\nby the hash",
         ]
     sheets.contact_sheet(path, cells, captions, columns=16)

@@ -47,9 +47,7 @@ def build_celeba(out_dir: Path, *, photos: int, seed: int, workers: int) -> pd.D
     give the same bytes for any `workers`.
     """
     plan = _plan(photos, seed)
-    chunks = list(parallel.chunks(plan, 32))
-    drawn = parallel.over(_draw_all, chunks, workers=workers, label="photos")
-    results = [result for chunk in drawn for result in chunk]
+    results = parallel.over_chunks(_draw_all, plan, 32, workers=workers, label="photos")
     names = [f"{i + 1:06d}.jpg" for i in range(photos)]
     out_dir.mkdir(parents=True, exist_ok=True)
     _write_zip(out_dir / "img_align_celeba.zip", names, [data for data, _ in results])

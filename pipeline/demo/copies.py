@@ -72,11 +72,8 @@ def _scale(face: FaceRecord, sx: float, sy: float) -> FaceRecord:
 
 
 def _shift(face: FaceRecord, dx: float, dy: float) -> FaceRecord:
-    moved = {key: face[key] for key in FaceRecord.__annotations__}  # type: ignore[literal-required]
-    for key in ("x", "left_eye_x", "right_eye_x"):
-        moved[key] += dx
-    for key in ("y", "left_eye_y", "right_eye_y"):
-        moved[key] += dy
+    step = {"x": dx, "y": dy}
+    moved = {key: value + step.get(key[-1], 0) for key, value in face.items()}  # type: ignore[operator]
     return FaceRecord(**moved)  # type: ignore[typeddict-item]
 
 

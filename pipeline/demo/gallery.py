@@ -67,10 +67,8 @@ def build_gallery(
     characters = sample_faces(faces, seed, "anime")
     plan = _plan(faces, seed)
     jobs = _jobs(plan, characters, seed)
-    rendered = parallel.over(
-        _render_all, list(parallel.chunks(jobs, 16)), workers=workers, label="anime pages"
-    )
-    pictures = {place: picture for chunk in rendered for place, picture in chunk}
+    rendered = parallel.over_chunks(_render_all, jobs, 16, workers=workers, label="anime pages")
+    pictures = dict(rendered)
     ids = _post_ids(plan, seed)
     uploads = []
     for place, (post, number) in enumerate(zip(plan.posts, ids, strict=True)):

@@ -23,7 +23,8 @@ def main() -> None:
     ) as run:
         polite = CrawlSettings(**web.model_dump())
         with connections(settings.inputs) as connect_to, Session(polite, connect_to) as session:
-            posts, counts = discover(settings.sources, session, exclude.exclusions())
+            verdict = exclude.exclusions().verdict
+            posts, counts = discover(settings.sources, session, verdict, settings.inputs)
         if posts.empty:
             raise StageError(
                 "no source listed a post: check discover.sources in params.yaml "

@@ -48,26 +48,26 @@ def sign(images: Sequence[dict[str, Any]], workers: int, label: str) -> Signatur
     )
 
 
-def near_pairs(signatures: Signatures, same_bits: int, judge_bits: int = 0) -> pd.DataFrame:
+def near_pairs(signatures: Signatures, same_bits: int, unsure_bits: int = 0) -> pd.DataFrame:
     """All pairs whose hashes are close, one of the two mirrored or not: none is missed.
 
-    Close is a Hamming distance of at most ``same_bits``, or of at most ``judge_bits`` where the
+    Close is a Hamming distance of at most ``same_bits``, or of at most ``unsure_bits`` where the
     coarse colours correlate, too. Up to `SMALL` faces a matrix product is fast enough; beyond,
     `neighbours` is worth the seconds that compiling it takes. There the time grows about linearly
-    with the faces without ``judge_bits``, but with their square (and little memory) with it.
+    with the faces without ``unsure_bits``, but with their square (and little memory) with it.
 
     Returns:
         Columns ``first`` < ``second`` (row numbers), ``bits`` (the smaller distance) and ``mirror``
         (whether that is to the mirror image), sorted.
     """
     if len(signatures.bits) <= SMALL:
-        return _measured(_pack(signatures.bits), _multiplied(signatures, same_bits, judge_bits))
+        return _measured(_pack(signatures.bits), _multiplied(signatures, same_bits, unsure_bits))
     from pipeline.duplicates import neighbours
 
     words, rows = _pack(signatures.bits), len(signatures.bits)
-    if judge_bits > same_bits:
+    if unsure_bits > same_bits:
         colours = signatures.colours
-        found = neighbours.scan(words, colours, same_bits, judge_bits, COARSE_ALIKE)
+        found = neighbours.scan(words, colours, same_bits, unsure_bits, COARSE_ALIKE)
     else:
         straight = neighbours.close(words[:, 0], None, same_bits)
         turned = np.sort(neighbours.close(words[:, 0], words[:, 1], same_bits), axis=1)
@@ -81,7 +81,7 @@ def _pack(bits: np.ndarray) -> np.ndarray:
     return np.packbits(bits, axis=-1).view(np.uint64)
 
 
-def _multiplied(signatures: Signatures, same_bits: int, judge_bits: int) -> np.ndarray:
+def _multiplied(signatures: Signatures, same_bits: int, unsure_bits: int) -> np.ndarray:
     """The close pairs, int64 [P, 2]. With bits as ±1 their distance is (256 − a·b) / 2."""
     signs = np.where(signatures.bits, np.float32(1), np.float32(-1))
     colours = signatures.colours
@@ -95,12 +95,12 @@ def _multiplied(signatures: Signatures, same_bits: int, judge_bits: int) -> np.n
                 product = signs[block, mine] @ signs[against, theirs].T
                 closest = np.maximum(closest, product)
             near = closest >= BITS - 2 * same_bits
-            if judge_bits > same_bits:
+            if unsure_bits > same_bits:
                 alike = np.maximum(
                     colours[block, 0] @ colours[against, 0].T,
                     colours[block, 0] @ colours[against, 1].T,
                 )
-                near |= (closest >= BITS - 2 * judge_bits) & (alike >= COARSE_ALIKE)
+                near |= (closest >= BITS - 2 * unsure_bits) & (alike >= COARSE_ALIKE)
             pairs = np.argwhere(near) + np.array([start, other])
             found.append(pairs[pairs[:, 0] < pairs[:, 1]])
     return np.concatenate(found)

@@ -12,8 +12,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import combinations
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -33,23 +34,19 @@ def close(left: np.ndarray, right: np.ndarray | None, most: int) -> np.ndarray:
         left, right: uint64 [N, 4] and [M, 4]; without ``right`` pairs within ``left``, one < other.
         most: the largest distance, in bits. Beyond some 55 the time grows quickly.
 
-    Returns int32 [P, 2]: row numbers in ``left`` and ``right``.
+    Returns:
+        int32 [P, 2]: row numbers in ``left`` and ``right``.
     """
-    one = _parts(left)
-    other = one if right is None else _parts(right)
+    keys = _parts(left)
+    other_keys = keys if right is None else _parts(right)
     found = [np.zeros((0, 2), np.int32)]
     radii = np.array([(most + PARTS - part) // PARTS - 1 for part in range(PARTS)])
     for part in np.flatnonzero(radii >= 0).tolist():
-        width = len(range(part, BITS, PARTS))
-        masks = _masks(width, radii[part])
-        a = _Buckets(left, one[part], width)
-        b = a if right is None else _Buckets(right, other[part], width)
-        tables = (a.rows, a.order, a.starts, b.rows, b.order, b.starts, one, other)
-
-        def join(low: int, high: int, tables=tables, masks=masks, part=part) -> np.ndarray:
-            return _join(*tables, masks, radii, part, low, high, most, right is None)
-
-        found += _in_threads(join, a.shares())
+        masks = _masks(_width(part), radii[part])
+        one = _buckets(left, keys, part)
+        other = one if right is None else _buckets(right, other_keys, part)
+        join = partial(_join, one, other, masks, radii[:part], most, right is None)
+        found += _in_threads(join, _shares(one))
     return np.concatenate(found)
 
 
@@ -62,7 +59,8 @@ def scan(hashes: np.ndarray, colours: np.ndarray, sure: int, most: int, alike: f
         sure: bits that may differ whatever the colours are.
         most: bits that may differ where ``colours`` have a scalar product of ``alike`` or more.
 
-    Returns int32 [P, 2], in no order.
+    Returns:
+        int32 [P, 2], in no order.
     """
     words = np.ascontiguousarray(hashes.transpose(1, 2, 0))
     edges = _triangle(len(hashes), BLOCKS)
@@ -73,19 +71,32 @@ def scan(hashes: np.ndarray, colours: np.ndarray, sure: int, most: int, alike: f
     return np.concatenate([np.zeros((0, 2), np.int32), *_in_threads(block, edges)])
 
 
-class _Buckets:
-    """Hashes sorted by one part: bucket k is ``rows[starts[k]:starts[k + 1]]``."""
+class _Buckets(NamedTuple):
+    """Hashes sorted by one part: bucket k is ``hashes[starts[k]:starts[k + 1]]``."""
 
-    def __init__(self, hashes: np.ndarray, keys: np.ndarray, width: int) -> None:
-        self.order = np.argsort(keys, kind="stable").astype(np.int32)
-        self.rows = hashes[self.order]
-        sizes = np.bincount(keys, minlength=2**width)
-        self.starts = np.concatenate([[0], sizes.cumsum()]).astype(np.int32)
+    hashes: np.ndarray  # uint64 [N, 4]
+    order: np.ndarray  # [N], their row numbers before they were sorted
+    starts: np.ndarray
+    keys: np.ndarray  # [PARTS, N] in the order before
 
-    def shares(self) -> np.ndarray:
-        """Bucket numbers that cut the rows into about equal blocks."""
-        middle = np.linspace(0, len(self.rows), BLOCKS + 1)[1:-1]
-        return np.concatenate([[0], np.searchsorted(self.starts, middle), [len(self.starts) - 1]])
+
+def _buckets(hashes: np.ndarray, keys: np.ndarray, part: int) -> _Buckets:
+    order = np.argsort(keys[part], kind="stable").astype(np.int32)
+    sizes = np.bincount(keys[part], minlength=2 ** _width(part))
+    starts = np.concatenate([[0], sizes.cumsum()]).astype(np.int32)
+    return _Buckets(hashes[order], order, starts, keys)
+
+
+def _shares(buckets: _Buckets) -> np.ndarray:
+    """Bucket numbers that cut the rows into about equal blocks."""
+    middle = np.linspace(0, len(buckets.hashes), BLOCKS + 1)[1:-1]
+    inner = np.searchsorted(buckets.starts, middle)
+    return np.concatenate([[0], inner, [len(buckets.starts) - 1]])
+
+
+def _width(part: int) -> int:
+    """How many bits a part has."""
+    return len(range(part, BITS, PARTS))
 
 
 def _parts(hashes: np.ndarray) -> np.ndarray:
@@ -139,52 +150,44 @@ def _add(found, count, one, other):
 
 
 @_compiled
-def _join(
-    rows,
-    order,
-    starts,
-    rows2,
-    order2,
-    starts2,
-    keys,
-    keys2,
-    masks,
-    radii,
-    part,
-    low,
-    high,
-    most,
-    same,
-):
+def _distance(one, other):
+    bits = _ones(one[0] ^ other[0]) + _ones(one[1] ^ other[1])
+    return bits + _ones(one[2] ^ other[2]) + _ones(one[3] ^ other[3])
+
+
+@_compiled
+def _seen(left, right, radii, one, other):
+    """Whether an earlier part, whose ``radii`` these are, has found this pair already."""
+    for part in range(len(radii)):
+        if _ones(left.keys[part, one] ^ right.keys[part, other]) <= radii[part]:
+            return True
+    return False
+
+
+@_compiled
+def _join(left, right, masks, radii, most, same, low, high):
+    """The close pairs of the buckets ``low`` … ``high`` of ``left`` with those a mask apart."""
     found = np.empty((256, 2), np.int32)
     count = 0
     for bucket in range(low, high):
-        begin, end = starts[bucket], starts[bucket + 1]
-        if begin == end:
+        if left.starts[bucket] == left.starts[bucket + 1]:
             continue
         for mask in masks:
             across = bucket ^ mask
             if same and across < bucket:
                 continue
-            for one in range(begin, end):
-                first = one + 1 if same and mask == 0 else starts2[across]
-                for other in range(first, starts2[across + 1]):
-                    bits = _ones(rows[one, 0] ^ rows2[other, 0])
-                    bits += _ones(rows[one, 1] ^ rows2[other, 1])
-                    bits += _ones(rows[one, 2] ^ rows2[other, 2])
-                    bits += _ones(rows[one, 3] ^ rows2[other, 3])
-                    if bits > most:
+            for one in range(left.starts[bucket], left.starts[bucket + 1]):
+                first = one + 1 if same and mask == 0 else right.starts[across]
+                for other in range(first, right.starts[across + 1]):
+                    if _distance(left.hashes[one], right.hashes[other]) > most:
                         continue
-                    a, b = order[one], order2[other]
-                    seen = False  # an earlier part has found it
-                    for before in range(part):
-                        differ = _ones(keys[before, a] ^ keys2[before, b])
-                        seen |= differ <= radii[before]
-                    if not seen:
-                        if same and a > b:
-                            a, b = b, a
-                        found = _add(found, count, a, b)
-                        count += 1
+                    a, b = left.order[one], right.order[other]
+                    if _seen(left, right, radii, a, b):
+                        continue
+                    if same and a > b:
+                        a, b = b, a
+                    found = _add(found, count, a, b)
+                    count += 1
     return found[:count]
 
 

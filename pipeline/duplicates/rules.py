@@ -10,25 +10,25 @@ import pandas as pd
 from pipeline.core.params import Dedupe
 
 SAME = "same"  # a copy, by the hash alone
-JUDGED_SAME = "judged_same"  # a copy, by its pixels
+SAME_PIXELS = "same_pixels"  # a copy, by its pixels
 VARIANT = "variant"  # one drawing with another expression, palette or accessory
 DIFFERENT = "different"
-ALL = (SAME, JUDGED_SAME, VARIANT, DIFFERENT)
-COPIES = (SAME, JUDGED_SAME)
+ALL = (SAME, SAME_PIXELS, VARIANT, DIFFERENT)
+COPIES = (SAME, SAME_PIXELS)
 
 
 def decide(pairs: pd.DataFrame, settings: Dedupe) -> np.ndarray:
     """The verdict of each pair.
 
     Args:
-        pairs: ``bits``, and of the pairs that were judged ``correlation`` and ``outline``.
+        pairs: ``bits``, and ``correlation`` and ``outline`` of those whose pixels were compared.
     """
     rules = [
         pairs["bits"] <= settings.same_bits,
         pairs["correlation"] >= settings.same_correlation,
         pairs["outline"] >= settings.variant_correlation,
     ]
-    return np.select(rules, [SAME, JUDGED_SAME, VARIANT], DIFFERENT)
+    return np.select(rules, [SAME, SAME_PIXELS, VARIANT], DIFFERENT)
 
 
 def keepers(order: Sequence[int], pairs: np.ndarray) -> np.ndarray:
@@ -60,7 +60,8 @@ def kept_relations(pairs: pd.DataFrame) -> pd.DataFrame:
     Args:
         pairs: ``anime_pairs.parquet``.
 
-    Returns columns ``first`` and ``second``, ids of different images, each pair once.
+    Returns:
+        Columns ``first`` and ``second``, ids of different images, each pair once.
     """
     related = pairs.loc[pairs["verdict"] != DIFFERENT, ["first_kept", "second_kept"]]
     ordered = pd.DataFrame(np.sort(related.to_numpy(str), axis=1), columns=["first", "second"])

@@ -1,7 +1,7 @@
 """Attribute agreement: does a translation keep what the source's label says?
 
-Two judges, so that neither can be fooled alone: the evaluation recognizer, a network, and a colour
-rule without any training by gradient, that reads hair colour off the pixels above the eyes.
+Two tell, so that neither can be fooled alone: the evaluator, a network, and a colour rule without
+any training by gradient, that reads hair colour off the pixels above the eyes.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import asdict, dataclass
 
-import cv2
 import numpy as np
 
 from pipeline.imaging.attributes import UNKNOWN
+from pipeline.imaging.colours import to_lab
 
 TAIL = 2.5  # per cent cut off at either end: 95 % intervals
 MIN_PER_CLASS = 5  # fewer examples of a class measure nothing
@@ -62,7 +62,8 @@ def balanced_agreement(
     posterior distribution*, with Jeffreys' prior), widened to contain the value. A plain bootstrap
     would claim certainty for a class of which three images out of three are right.
 
-    Returns None when fewer than two of ``classes`` occur in ``labels``.
+    Returns:
+        None when fewer than two of ``classes`` occur in ``labels``.
     """
     present = [name for name in classes if (labels == name).any()]
     if len(present) < 2:
@@ -83,9 +84,8 @@ def hair_lab(images: np.ndarray) -> np.ndarray:
     L* in 0–100, a* and b* in about ±127. The region is `HAIR_BOX`, fixed by the eye template.
     """
     top, bottom, left, right = (round(f * images.shape[-1]) for f in HAIR_BOX)
-    region = images[:, :, top:bottom, left:right].transpose(0, 2, 3, 1).astype(np.float32) / 255
-    rows = [np.median(cv2.cvtColor(r, cv2.COLOR_RGB2LAB).reshape(-1, 3), axis=0) for r in region]
-    return np.array(rows, np.float32).reshape(-1, 3)
+    region = to_lab(images[:, :, top:bottom, left:right].transpose(0, 2, 3, 1))
+    return np.median(region.reshape(len(region), -1, 3), axis=1).astype(np.float32)
 
 
 class ColourRule:

@@ -1,4 +1,4 @@
-"""What judges translations: the evaluation recognizer's features and labels, and a colour rule."""
+"""The evaluator: a recognizer trained apart, with its features, its labels and a colour rule."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from pipeline.imaging.attributes import UNKNOWN
 COLOUR_RULE = "hair_by_colour"  # the hair colour again, told by `ColourRule` instead of a network
 
 
-class Judge:
+class Evaluator:
     """Scores images against real ones; fixed once on real training images, then never changed."""
 
     def __init__(
         self, recognizer: Recognizer, train: Mapping[str, Domain], settings: params.Evaluate
     ) -> None:
-        """``train``: real training images by domain; they set feature scales and class colours."""
+        """Set up feature scales and class colours by ``train``, real images by domain."""
         self.recognizer, self.settings, self.train = recognizer, settings, train
         self.features = FeatureSpace(recognizer, *[domain.images for domain in train.values()])
 
     @classmethod
     def load(
         cls, folder: Path, train: Mapping[str, Domain], settings: params.Evaluate, device: str
-    ) -> Judge:
+    ) -> Evaluator:
         """From a recognizer's folder. Raises ModelError when it holds none."""
         return cls(load_recognizer(folder, device=device), train, settings)
 
@@ -61,10 +61,13 @@ class Judge:
     ) -> dict[str, dict[str, dict[str, float]]]:
         """How far translations ``fake`` keep the labels of ``source``, beside two controls.
 
-        head → {``translated``, ``copy``, ``shuffled``} → `Agreement` as a mapping. ``copy`` judges
-        the source itself, the most that this judge can tell; ``shuffled`` judges a random real
-        image of the target with one of the classes counted, which is chance. Only classes that the
-        target's training images have too are counted; a head with fewer than two is left out.
+        Only classes that the target's training images have too are counted.
+
+        Returns:
+            head → {``translated``, ``copy``, ``shuffled``} → `Agreement` as a mapping; a head with
+            fewer than two classes is left out. ``copy`` is of the source itself, the most that the
+            evaluator can tell; ``shuffled`` is of a random real image of the target with one of
+            the classes counted, which is chance.
         """
         labels = {head: column(source.labels, head) for head in self.recognizer.heads}
         known = self.train[DIRECTIONS[direction][1]]

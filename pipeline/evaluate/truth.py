@@ -13,9 +13,9 @@ import pandas as pd
 
 from models.data.domain import Domain
 from pipeline.core import tables
+from pipeline.core.paths import ANIME, PHOTOS, TRUTH
 
-TRUTH = Path("data/demo/truth.parquet")
-FACES = {"photos": Path("data/photos"), "anime": Path("data/anime")}
+FACES = {"photos": PHOTOS, "anime": ANIME}
 
 
 def read_truth(truth: Path = TRUTH, faces: dict[str, Path] = FACES) -> dict[str, pd.DataFrame]:

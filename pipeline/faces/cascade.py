@@ -5,16 +5,17 @@ from __future__ import annotations
 import hashlib
 from functools import lru_cache
 from pathlib import Path
-from urllib.error import URLError
 
 import cv2
 import numpy as np
 
-from pipeline.core import stage
+from crawl.errors import CrawlError
+from pipeline.core import downloads, stage
 from pipeline.core.errors import StageError
 
 NEIGHBOURS = 2  # raw hits in one place that make a find: few, for other looks must agree as well
 MIN_SIDE = 24  # pixels: what a cascade of anime faces is trained at
+MAX_BYTES = 50_000_000  # of a cascade's file
 
 
 def find_squares(rgb: np.ndarray, source: str, sha256: str = "") -> np.ndarray:
@@ -41,7 +42,10 @@ def local_file(source: str, sha256: str = "") -> Path:
     if "://" not in source:
         path = Path(source)
         if not source or not path.is_file():
-            raise StageError(f"faces.cascade: '{source}' is no file: give an OpenCV cascade's XML")
+            raise StageError(
+                f"faces.cascade: '{source}' is no file, seen from the project's root: give an "
+                "OpenCV cascade's XML"
+            )
         if sha256 and hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
             raise StageError(f"faces.cascade: {path} does not have the hash faces.cascade_sha256")
         return path
@@ -49,14 +53,10 @@ def local_file(source: str, sha256: str = "") -> Path:
         raise StageError("faces.cascade_sha256 is needed beside a URL: the file's sha256 in hex")
     path = stage.cache_dir("detectors") / f"{sha256}.xml"
     if not path.is_file():
-        from torch.hub import download_url_to_file  # seconds to import; needed once
-
         try:
-            download_url_to_file(source, str(path), hash_prefix=sha256, progress=False)
-        except (URLError, OSError, ValueError) as error:
-            raise StageError(f"faces.cascade: {source} cannot be fetched: {error}") from None
-        except RuntimeError:
-            raise StageError(f"faces.cascade: what {source} gives has another sha256") from None
+            downloads.fetch(source, path, max_bytes=MAX_BYTES, digest=f"sha256:{sha256}")
+        except CrawlError as error:
+            raise StageError(f"faces.cascade: {error}") from None
     return path
 
 

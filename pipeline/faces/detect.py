@@ -16,6 +16,7 @@ from pipeline.core.errors import StageError
 from pipeline.demo.anime.page import draw_page, page_size
 from pipeline.demo.attributes import sample_faces
 from pipeline.faces import animeface_process
+from pipeline.imaging.colours import to_lab
 
 MIN_LOOK = 96  # pixels: a smaller picture than this holds no face it could find
 GREY = (128, 128, 128)
@@ -130,6 +131,6 @@ def iris_colour(rgb: np.ndarray, eyes: np.ndarray) -> np.ndarray:
     pixels = rgb[mask > 0]
     if not len(pixels):  # both eyes outside the picture
         return np.full(3, 128.0)
-    lab = cv2.cvtColor(pixels[None].astype(np.float32) / 255, cv2.COLOR_RGB2LAB)[0]
+    lab = to_lab(pixels)
     chroma = np.hypot(lab[:, 1], lab[:, 2])
     return np.median(pixels[chroma >= np.quantile(chroma, 0.75)], axis=0)

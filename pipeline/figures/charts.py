@@ -1,55 +1,160 @@
-"""Small SVG charts for the result page: no script, no font, colours that work on light and dark."""
+"""Charts by matplotlib: PNG files for the stages' sheets, SVG for the result page.
+
+Equal data give equal bytes: no date, no version, no random ids.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from html import escape
+from io import BytesIO, StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from models.runtime.files import write_bytes
+
+if TYPE_CHECKING:  # importing it takes two seconds, which stages without a network should not pay
+    from models.recognizer.calibration import Reliability
 
 # Okabe & Ito (2008), readable with any kind of colour vision; dashes tell the lines apart in grey.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-DASHES = ("none", "6 3", "2 2", "8 3 2 3")
-POINTS = 120  # per line: more cannot be seen at this width
+DASHES = ("solid", "dashed", "dotted", "dashdot")
+POINTS = 120  # of a line: more cannot be seen
+INK = "#010203"  # becomes the page's colour of text, be it light or dark
+PAGE: Any = dict.fromkeys(
+    ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), INK
+) | {
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 11,
+    "font.size": 9,
+    "svg.fonttype": "none",  # text stays text
+    "svg.hashsalt": "face2anime",
+    "text.parse_math": False,  # a dollar sign in a name is a dollar sign
+}
 
 
-def lines(title: str, series: Mapping[str, pd.Series], width: int = 320, height: int = 170) -> str:
-    """Line chart, one line a name. Each series holds y values indexed by x; NaN are left out."""
-    clean = {name: _thin(values.dropna()) for name, values in series.items()}
-    clean = {name: values for name, values in clean.items() if len(values) > 1}
-    if not clean:
+def histograms(
+    path: Path, values: Mapping[str, np.ndarray], limits: Mapping[str, float] | None = None
+) -> None:
+    """Write a PNG with one histogram per name, and a line where its limit is."""
+    figure, plots = _row(len(values), 3.2, 2.6)
+    for axes, (name, numbers) in zip(plots, values.items(), strict=True):
+        axes.hist(numbers, bins=40)
+        axes.set(title=name, yscale="log")
+        if limits and name in limits:
+            axes.axvline(limits[name], color="red", linestyle="--")
+    _save(path, figure)
+
+
+def bars(path: Path, shares: Mapping[str, Mapping[str, float]], title: str) -> None:
+    """Write a PNG with one bar chart per attribute: value → share in [0, 1]."""
+    figure, plots = _row(len(shares), 3.0, 2.8, title)
+    for axes, (name, values) in zip(plots, shares.items(), strict=True):
+        axes.bar(list(values), list(values.values()))
+        axes.set(title=name, ylim=(0, 1))
+        axes.tick_params(axis="x", rotation=60)
+    _save(path, figure)
+
+
+def confusion(
+    path: Path, counts: Mapping[str, np.ndarray], classes: Sequence[str], title: str
+) -> None:
+    """Write a PNG with confusion matrices side by side.
+
+    Args:
+        path: the file; its folder is made.
+        counts: name → int [K, K], true classes down and predicted classes across. A cell is shaded
+            by its share of the row and holds the count.
+        classes: the K names.
+        title: stands above all.
+    """
+    figure, plots = _row(len(counts), 4.2, 4.4, title)
+    for axes, (name, matrix) in zip(plots, counts.items(), strict=True):
+        share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+        axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+        axes.set(title=name, xlabel="predicted", ylabel="true")
+        axes.set_xticks(range(len(classes)), classes, rotation=60)
+        axes.set_yticks(range(len(classes)), classes)
+        for i, j in np.argwhere(matrix):
+            ink = "white" if share[i, j] > 0.5 else "black"
+            axes.text(j, i, str(matrix[i, j]), ha="center", va="center", color=ink, fontsize=8)
+    _save(path, figure)
+
+
+def reliability(path: Path, panels: Mapping[str, Mapping[str, Reliability]], title: str) -> None:
+    """Write a PNG of reliability diagrams: accuracy over confidence, the diagonal being honest.
+
+    Args:
+        path: the file; its folder is made.
+        panels: name of a diagram → name of a curve → its bins. Dots grow with the images in a bin.
+        title: stands above all.
+    """
+    across = min(4, len(panels))
+    figure, plots = _grid(len(panels), across, 3.2, 3.4, title)
+    for axes, (name, curves) in zip(plots, panels.items(), strict=True):
+        axes.plot([0, 1], [0, 1], color="grey", linestyle="dotted", linewidth=1)
+        for curve, bins in curves.items():
+            used = (bins.counts > 0).numpy()
+            x, y = bins.confidence.numpy()[used], bins.accuracy.numpy()[used]
+            size = 4 + 80 * (bins.counts / bins.counts.sum()).numpy()[used]
+            (line,) = axes.plot(x, y, linewidth=1, label=f"{curve}: ECE {bins.error:.3f}")
+            axes.scatter(x, y, size, color=line.get_color())
+        images = int(bins.counts.sum())
+        axes.set(title=f"{name} ({images})", xlim=(0, 1.02), ylim=(-0.02, 1.02))
+        axes.set(xlabel="confidence", ylabel="accuracy")
+        axes.legend(fontsize=8, loc="best")
+    _save(path, figure)
+
+
+def curves(frames: Mapping[str, pd.DataFrame]) -> str:
+    """SVG with a panel for each column of any of ``frames`` (name → values by images seen).
+
+    In it is a line for each frame that has two values or more there.
+    """
+    columns = dict.fromkeys(column for frame in frames.values() for column in frame)
+    series = {
+        str(column): {
+            name: _thin(values)
+            for name, frame in frames.items()
+            if column in frame and len(values := frame[column].dropna()) > 1
+        }
+        for column in columns
+    }
+    series = {column: lines for column, lines in series.items() if lines}
+    if not series:
         return ""
-    xs = np.concatenate([values.index.to_numpy(float) for values in clean.values()])
-    ys = np.concatenate([values.to_numpy(float) for values in clean.values()])
-    x_of = _scale(float(xs.min()), float(xs.max()), 44, width - 8)
-    y_of = _scale(float(ys.min()), float(ys.max()), height - 24, 26)
-    marks = [
-        f'<polyline fill="none" stroke="{colour(i)}" stroke-width="1.8" '
-        f'stroke-dasharray="{DASHES[i % len(DASHES)]}" points="'
-        + " ".join(f"{x_of(x):.1f},{y_of(y):.1f}" for x, y in clean[name].items())
-        + f'"><title>{escape(name)}</title></polyline>'
-        for i, name in enumerate(series)
-        if name in clean
-    ]
-    ends = f"from {ys.min():.3g} to {ys.max():.3g}"
-    labels = [
-        _text(4, 14, title, bold=True),
-        _text(40, y_of(float(ys.max())) + 4, f"{ys.max():.3g}", anchor="end"),
-        _text(40, y_of(float(ys.min())) + 4, f"{ys.min():.3g}", anchor="end"),
-        _text(44, height - 6, f"{xs.min():,.0f}"),
-        _text(width - 8, height - 6, f"{xs.max():,.0f} images", anchor="end"),
-    ]
-    return _svg(width, height, f"{title}, {ends}", [*_frame(width, height), *marks, *labels])
+    order = list(frames)
+    with rc_context(PAGE):
+        figure, plots = _grid(len(series), min(3, len(series)), 3.5, 2.2)
+        for axes, (column, lines) in zip(plots, series.items(), strict=True):
+            for name, values in lines.items():
+                place = order.index(name)
+                colour, dash = COLOURS[place % len(COLOURS)], DASHES[place % len(DASHES)]
+                axes.plot(values, color=colour, linestyle=dash, label=name)
+            axes.set(title=column, xlabel="images")
+        keys = {str(line.get_label()): line for axes in plots for line in axes.get_lines()}
+        figure.legend(keys.values(), keys, loc="outside upper left", ncols=6, frameon=False)
+        ends = {
+            name: (min(map(min, lines.values())), max(map(max, lines.values())))
+            for name, lines in series.items()
+        }
+        said = "; ".join(f"{name}, from {a:.3g} to {b:.3g}" for name, (a, b) in ends.items())
+        return _svg(figure, said)
 
 
 def intervals(
-    title: str,
-    rows: Sequence[tuple[str, float, float, float, bool]],
-    limit: float,
-    width: int = 640,
+    title: str, rows: Sequence[tuple[str, float, float, float, bool]], limit: float
 ) -> str:
-    """Dots with intervals, one row a (name, value, low, high, is_control), up to ``limit``.
+    """SVG of dots with intervals, one row a (name, value, low, high, is_control), up to ``limit``.
 
     The axis is the square root of the value, where values that differ by orders of magnitude still
     show; for a KID, an MMD², that is the distance MMD itself. Negative values sit at 0.
@@ -57,63 +162,68 @@ def intervals(
     rows = [row for row in rows if np.isfinite(row[1:4]).all()]
     if not rows:
         return ""
-    x_of = _scale(0.0, float(np.sqrt(max(limit, 1e-9))), 120, width - 150)
+    with rc_context(PAGE):
+        figure = Figure(figsize=(7, 0.9 + 0.27 * len(rows)), layout="constrained")
+        axes = figure.subplots()
+        for place, (_, *numbers, control) in enumerate(rows):
+            value, low, high = np.clip(numbers, 0, limit)
+            colour = "#7f7f7f" if control else COLOURS[0]
+            axes.plot([low, high], [place, place], color=colour, linewidth=3)
+            axes.plot(value, place, "o", color=colour)
+            off = ", off the chart" if numbers[0] > limit else ""
+            axes.annotate(
+                f"{numbers[0]:.3g}{off}",
+                (high, place),
+                (10, 0),
+                textcoords="offset points",
+                va="center",
+            )
+        axes.set_title(title, loc="left", fontweight="bold")
+        axes.set_xscale("function", functions=(np.sqrt, np.square))
+        axes.set(xlim=(0, 1.02 * max(limit, 1e-9)), ylim=(len(rows) - 0.5, -0.5))
+        axes.set_yticks(range(len(rows)), [name for name, *_ in rows])
+        said = "; ".join(f"{name} {value:.3g}" for name, value, *_ in rows)
+        return _svg(figure, f"{title}: {said}")
 
-    def place(value: float) -> float:
-        return x_of(float(np.sqrt(min(max(value, 0.0), limit))))
 
-    height = 34 + 24 * len(rows)
-    marks = [_text(4, 14, title, bold=True)]
-    for i, (name, value, low, high, control) in enumerate(rows):
-        y = 36 + 24 * i
-        ink = "var(--muted)" if control else COLOURS[0]
-        label = f"{value:.3g}, off the chart" if value > limit else f"{value:.3g}"
-        marks += [
-            _text(110, y + 4, name, anchor="end"),
-            f'<line x1="{place(low):.1f}" x2="{place(high):.1f}" y1="{y}" y2="{y}" '
-            f'stroke="{ink}" stroke-width="3" stroke-linecap="round"/>',
-            f'<circle cx="{place(value):.1f}" cy="{y}" r="5" fill="{ink}"/>',
-            _text(place(high) + 10, y + 4, label),
-        ]
-    description = "; ".join(f"{name} {value:.3g}" for name, value, *_ in rows)
-    return _svg(width, height, f"{title}: {description}", marks)
+def _row(
+    count: int, width: float, height: float, title: str | None = None
+) -> tuple[Figure, list[Axes]]:
+    return _grid(count, count, width, height, title)
 
 
-def colour(i: int) -> str:
-    """The colour of the i-th line, for legends."""
-    return COLOURS[i % len(COLOURS)]
+def _grid(
+    count: int, across: int, width: float, height: float, title: str | None = None
+) -> tuple[Figure, list[Axes]]:
+    """A figure with ``count`` plots of that size in inches, ``across`` of them side by side."""
+    down = -(-count // across)
+    figure = Figure(figsize=(width * across, height * down), layout="constrained")
+    if title:
+        figure.suptitle(title)
+    plots = list(figure.subplots(down, across, squeeze=False).flat)
+    for axes in plots[count:]:
+        axes.set_axis_off()
+    return figure, plots[:count]
 
 
 def _thin(values: pd.Series) -> pd.Series:
-    """At most about `POINTS` values: means over equal stretches, which also calms the noise."""
-    size = -(-len(values) // POINTS)
-    group = np.arange(len(values)) // size
-    return pd.Series(
-        values.groupby(group).mean().to_numpy(),
-        index=pd.Series(values.index, dtype=float).groupby(group).mean().to_numpy(),
-    )
+    """At most `POINTS` values: means over equal stretches, which also calms the noise."""
+    group = np.arange(len(values)) // -(-len(values) // POINTS)
+    means = values.groupby(group).mean()
+    return means.set_axis(values.index.to_series().groupby(group).mean())
 
 
-def _scale(low: float, high: float, start: float, end: float):
-    span = high - low or 1.0
-    return lambda value: start + (value - low) / span * (end - start)
+def _save(path: Path, figure: Figure) -> None:
+    encoded = BytesIO()
+    figure.savefig(encoded, format="png", dpi=90, metadata={"Software": None})
+    write_bytes(path, encoded.getvalue())
 
 
-def _frame(width: int, height: int) -> list[str]:
-    path = f"M44 26V{height - 24}H{width - 8}"
-    return [f'<path d="{path}" fill="none" stroke="var(--line)"/>']
-
-
-def _text(x: float, y: float, text: str, anchor: str = "start", bold: bool = False) -> str:
-    weight = ' font-weight="600"' if bold else ""
-    return (
-        f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{weight} '
-        f'font-size="{13 if bold else 11}" fill="currentColor">{escape(text)}</text>'
-    )
-
-
-def _svg(width: int, height: int, description: str, marks: Sequence[str]) -> str:
-    return (
-        f'<svg role="img" aria-label="{escape(description, quote=True)}" '
-        f'viewBox="0 0 {width} {height}" width="{width}" height="{height}">{"".join(marks)}</svg>'
-    )
+def _svg(figure: Figure, description: str) -> str:
+    """The figure as an SVG element that takes its page's colour of text."""
+    drawn = StringIO()
+    nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    figure.savefig(drawn, format="svg", metadata=nothing)
+    text = drawn.getvalue()
+    named = f'<svg role="img" aria-label="{escape(description)}"'
+    return named + text[text.index("<svg") + 4 :].replace(INK, "currentColor")

@@ -1,16 +1,20 @@
-"""Pictures that let a person judge a data set in a minute: contact sheets, histograms, bars."""
+"""Sheets of pictures that let a person judge a data set or a model in a minute."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 
-import cv2
 import numpy as np
-from matplotlib.figure import Figure
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-PAD, TEXT = 4, 12  # pixels around a cell, and for each line under it
+from models.runtime.files import write_bytes
+
+PAPER, INK, GREY = "#fcfbf9", "#1e1d1b", "#73706a"
+GAP = 5  # pixels around a cell
+LINE = 12  # pixels of a caption's line
+FACE = 128  # pixels: smaller faces are enlarged to this, so that details can be judged
 
 
 def contact_sheet(
@@ -21,69 +25,66 @@ def contact_sheet(
     columns: int = 10,
     cell: int = 96,
 ) -> None:
-    """Write a PNG grid of ``images`` (RGB uint8 [H, W, 3], any sizes), each in a square ``cell``.
+    """Write a PNG grid of pictures, each in a square of its own.
 
-    ``captions`` stand underneath, one for each image; the first with most lines sets the space.
-    An empty sequence gives an empty sheet that says so.
+    Args:
+        path: the file; its folder is made.
+        images: RGB uint8 [H, W, 3], of any sizes. None of them gives a sheet that says so.
+        captions: one for each image, to stand underneath; the longest sets the space.
+        columns: pictures side by side.
+        cell: pixels of a square's side.
     """
     lines = max((text.count("\n") + 1 for text in captions), default=0)
-    step_x, step_y = cell + PAD, cell + PAD + TEXT * lines
+    across, down = cell + GAP, cell + GAP + LINE * lines
     rows = max(1, -(-len(images) // columns))
-    sheet = Image.new("RGB", (columns * step_x + PAD, rows * step_y + PAD), "white")
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(10)
+    sheet, draw = _paper(columns * across + GAP, rows * down + GAP)
     if not images:
-        draw.text((PAD, PAD), "none", fill="black", font=font)
+        draw.text((GAP, GAP), "none", INK, ImageFont.load_default(10))
     for index, image in enumerate(images):
-        x = PAD + index % columns * step_x
-        y = PAD + index // columns * step_y
-        sheet.paste(Image.fromarray(_fit(image, cell)), (x, y))
+        left, top = GAP + index % columns * across, GAP + index // columns * down
+        sheet.paste(_fit(image, cell), (left, top))
         if captions:
-            draw.text((x, y + cell), captions[index], fill="black", font=font)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    sheet.save(path)
+            draw.text((left, top + cell), captions[index], INK, ImageFont.load_default(10))
+    _save(path, sheet)
 
 
-def histograms(
-    path: Path, values: Mapping[str, np.ndarray], limits: Mapping[str, float] | None = None
+def comparison_sheet(
+    path: Path, columns: Mapping[str, np.ndarray], title: str, *, blocks: int = 2
 ) -> None:
-    """Write a PNG with one histogram per name, and a line where its limit is."""
-    figure = Figure(figsize=(3.2 * len(values), 2.6), layout="constrained")
-    for axes, (name, numbers) in zip(
-        figure.subplots(1, len(values), squeeze=False)[0], values.items(), strict=True
-    ):
-        axes.hist(numbers, bins=40)
-        axes.set(title=name, yscale="log")
-        if limits and name in limits:
-            axes.axvline(limits[name], color="red", linestyle="--")
-    _save(figure, path)
+    """Write a PNG with image i of every column side by side, under the columns' names.
+
+    Args:
+        path: the file; its folder is made.
+        columns: name → RGB uint8 [N, S, S, 3].
+        title: stands above all.
+        blocks: the N rows run down this many blocks of columns.
+    """
+    count, side = next(iter(columns.values())).shape[:2]
+    rows, cell = -(-count // blocks), max(FACE, side)
+    step, header = cell + GAP, 50
+    block = len(columns) * step + 3 * GAP
+    sheet, draw = _paper(blocks * block - 2 * GAP, header + rows * step)
+    draw.text((GAP, 5), title, INK, ImageFont.load_default(17))
+    for place, (name, images) in enumerate(columns.items()):
+        for index, image in enumerate(images):
+            left = GAP + index // rows * block + place * step
+            sheet.paste(_fit(image, cell), (left, header + index % rows * step))
+            if index % rows == 0:
+                draw.text((left, 30), name, GREY, ImageFont.load_default(14))
+    _save(path, sheet)
 
 
-def bars(path: Path, shares: Mapping[str, Mapping[str, float]], title: str) -> None:
-    """Write a PNG with one bar chart per attribute: value → share in [0, 1]."""
-    figure = Figure(figsize=(3.0 * len(shares), 2.8), layout="constrained")
-    figure.suptitle(title)
-    for axes, (name, values) in zip(
-        figure.subplots(1, len(shares), squeeze=False)[0], shares.items(), strict=True
-    ):
-        axes.bar(list(values), list(values.values()))
-        axes.set(title=name, ylim=(0, 1))
-        axes.tick_params(axis="x", rotation=60)
-    _save(figure, path)
+def _paper(width: int, height: int) -> tuple[Image.Image, ImageDraw.ImageDraw]:
+    sheet = Image.new("RGB", (width, height), PAPER)
+    return sheet, ImageDraw.Draw(sheet)
 
 
-def _save(figure: Figure, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=90, metadata={"Software": None})  # no version: equal bytes again
+def _fit(image: np.ndarray, cell: int) -> Image.Image:
+    """The whole of ``image``, as large as it goes, in the middle of a light grey square."""
+    return ImageOps.pad(Image.fromarray(image), (cell, cell), color="#ebebeb")
 
 
-def _fit(image: np.ndarray, cell: int) -> np.ndarray:
-    """``image`` in the middle of a light grey square."""
-    scale = cell / max(image.shape[:2])
-    shrink = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    width, height = (max(1, round(side * scale)) for side in image.shape[1::-1])
-    square = np.full((cell, cell, 3), 235, np.uint8)
-    top, left = (cell - height) // 2, (cell - width) // 2
-    square[top : top + height, left : left + width] = cv2.resize(
-        image, (width, height), interpolation=shrink
-    )
-    return square
+def _save(path: Path, sheet: Image.Image) -> None:
+    encoded = BytesIO()
+    sheet.save(encoded, "PNG")
+    write_bytes(path, encoded.getvalue())

@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 
+from pipeline.imaging.colours import to_lab
+
+CELEBA = "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"  # where its labels are explained
 UNKNOWN = "unknown"
 ATTRIBUTES = ("hair", "eyes", "skin", "smile", "open_mouth", "glasses", "bangs", "gender", "yaw")
 COLOURS = ("hair", "eyes", "skin")  # of an anime face, measured where no tag tells
@@ -148,13 +150,9 @@ def nearest_colour(part: str, rgb: np.ndarray) -> str:
         part: one of `COLOURS`.
         rgb: [3], 0–255.
     """
-    lab = cv2.cvtColor(np.float32(rgb).reshape(1, 1, 3) / 255, cv2.COLOR_RGB2LAB)[0, 0]
     places = [(row.value, place) for row in TABLE if row.attribute == part for place in row.lab]
-    offsets = (np.array([place for _, place in places], np.float32) - lab) * (
-        LIGHTNESS_WEIGHT,
-        1,
-        1,
-    )
+    offsets = np.array([place for _, place in places], np.float32) - to_lab(rgb)
+    offsets = offsets * (LIGHTNESS_WEIGHT, 1, 1)
     return places[int((offsets**2).sum(axis=1).argmin())][0]
 
 

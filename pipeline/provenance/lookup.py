@@ -63,7 +63,7 @@ DRAWINGS = [
     DUPLICATES := Table("dedupe", DROPPED / "anime.parquet"),
     Table("faces", FACES, "faces-*.parquet"),
     ORIGINALS := Table("crawl", RAW, "raw-*.parquet"),
-    FAILURES := Table("crawl", RAW, "failures.parquet"),
+    FAILURES := Table("crawl", DROPPED / "posts.parquet"),
     Table("discover", POSTS),
 ]
 PHOTOGRAPHS = [

@@ -23,7 +23,7 @@ from pipeline.provenance.lookup import (
     post_name,
 )
 
-SAME_BYTES = "same bytes as "  # begins the reason of a duplicate in failures.parquet
+SAME_BYTES = "same bytes as "  # begins the reason of a duplicate in data/dropped/posts.parquet
 Lines = Iterator[tuple[str, str]]  # what a line of the answer is about, and what it says
 
 

@@ -1,144 +1,28 @@
 """Stage ``split``: both domains into train, val and test → ``data/splits/{train,val,test}/``.
 
-It also writes a card of each data set, see `cards`.
-
-A group, all photos of one CelebA identity or all faces of one post, goes where the hash of its key
-and the seed says: added data never moves an image to another split. Near-duplicates (mirrored ones
-too) of two groups that fell to different splits are the exception, and so are the variants of a
-drawing that ``dedupe`` found. Moving one of the groups would break that promise, so the picture
-leaves train for its copy in val or test, and val for one in test: such pictures are counted as
-``left_out``, and test never changes but by growing.
+See `assign` for what goes where. It also writes a card of each data set, see `cards`.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from pipeline.core import params, stage, tables, tracking
-from pipeline.core.errors import StageError
-from pipeline.core.params import Split
-from pipeline.core.paths import ANIME, DROPPED, PHOTOS
+from pipeline.core.paths import ANIME, CARDS, DROPPED, PHOTOS
 from pipeline.core.paths import SPLITS as OUT
-from pipeline.duplicates import hashes
 from pipeline.duplicates.rules import kept_relations
-from pipeline.figures import sheets
-from pipeline.imaging.attributes import ATTRIBUTES
+from pipeline.figures import charts, sheets
 from pipeline.split import cards
+from pipeline.split.assign import describe, split_domain
 
 SHEETS = stage.SHEETS / "split"
 METRICS = stage.METRICS / "split.json"
 PAIRS = DROPPED / "anime_pairs.parquet"
-SPLITS = ("train", "val", "test")
-FEWEST = {"train": 8, "val": 2, "test": 2}  # images of a domain without which nothing can be told
-# What a picture shares with those it may not be parted from: its group's key.
-TOGETHER = {"photos": ["identity"], "anime": ["source", "post_id"]}
-ORIGIN = {
-    "photos": ["file", "identity", "batch"],
-    "anime": ["source", "url", "post_id", "raw_id", "batch", "cluster"]
-    + ["box_x", "box_y", "box_w", "box_h", "left_x", "left_y", "right_x", "right_y"],
-}
+DOMAINS = {"photos": PHOTOS, "anime": ANIME}
 # What a shard's rows share, so that growth leaves old shards alone.
 SHARD = {"photos": ["batch"], "anime": ["source", "batch"]}
-CHANGE = {
-    "photos": "raise celeba.limit, demo.photos or split.max_per_domain",
-    "anime": "crawl more, raise demo.faces or split.max_per_domain",
-}
-
-
-def split_domain(
-    rows: pd.DataFrame,
-    domain: str,
-    settings: Split,
-    workers: int,
-    related: pd.DataFrame | None = None,
-) -> dict[str, pd.DataFrame]:
-    """The rows of one domain by split, sorted by id.
-
-    Args:
-        rows: the output of the ``celeba`` or the ``dedupe`` stage.
-        domain: ``photos`` or ``anime``.
-        related: ``first`` and ``second``, ids of images that may not be parted either; some of
-            them need not be among the rows.
-
-    Returns ``train``, ``val`` and ``test``, each with ``id``, ``image``, the attributes of
-    `vocabulary`, the columns of `ORIGIN` and ``group``. Raises StageError when a split has too few.
-    """
-    if settings.max_per_domain:
-        drawn = rows["id"].map(lambda key: _share(settings.seed, key))
-        rows = rows.loc[drawn.nsmallest(settings.max_per_domain).index]
-    rows = rows.sort_values("id", ignore_index=True)
-    signatures = hashes.sign(list(rows["image"]), workers, f"split: {domain}")
-    near = hashes.near_pairs(signatures, settings.near_bits)[["first", "second"]].to_numpy()
-    pairs = near if related is None else np.concatenate([near, _rows_of(related, rows["id"])])
-    group = rows[TOGETHER[domain]].astype(str).agg("/".join, axis=1)
-    sides = group.map({key: assign(key, settings) for key in group.unique()})
-    out = left_out(sides.tolist(), pairs)
-    table = rows[["id", "image", *ATTRIBUTES, *ORIGIN[domain]]].assign(group=group)
-    parts = {name: table[(sides == name) & ~out].reset_index(drop=True) for name in SPLITS}
-    for name, part in parts.items():
-        if len(part) < FEWEST[name]:
-            raise StageError(
-                f"only {len(part)} of {len(table)} {domain} images fall to {name} (needed: "
-                f"{FEWEST[name]}): {CHANGE[domain]}, or give {name} a larger share in split"
-            )
-    return parts
-
-
-def _rows_of(related: pd.DataFrame, ids: pd.Series) -> np.ndarray:
-    """The row numbers of those pairs of ids of which both are here: int [P, 2]."""
-    row = pd.Series(ids.index, ids)
-    here = related[related.isin(row.index).all(axis=1)]
-    return row.reindex(here.to_numpy().ravel()).to_numpy(int).reshape(-1, 2)
-
-
-def left_out(sides: Sequence[str], pairs: np.ndarray) -> np.ndarray:
-    """Which rows must go so that no pair has its rows in two splits: bool [N].
-
-    Of such a pair the row in train goes, or that in val where the other is in test; and a row that
-    goes itself drives no other one out.
-
-    Args:
-        sides: for each row its split.
-        pairs: int [P, 2], rows that are near-duplicates.
-    """
-    rank = np.array([SPLITS.index(side) for side in sides])
-    one, other = np.concatenate([pairs, pairs[:, ::-1]]).T
-    out = np.zeros(len(rank), bool)
-    for place in (SPLITS.index("val"), SPLITS.index("train")):
-        out[one[(rank[one] == place) & (rank[other] > place) & ~out[other]]] = True
-    return out
-
-
-def assign(key: str, settings: Split) -> str:
-    """The split of a group: a pure function of its key, the seed and the shares."""
-    share = _share(settings.seed, key)
-    if share < settings.test:
-        return "test"
-    return "val" if share < settings.test + settings.val else "train"
-
-
-def _share(seed: int, key: str) -> float:
-    """A number in [0, 1) that looks random and follows from seed and key."""
-    return int.from_bytes(hashlib.sha256(f"{seed}:{key}".encode()).digest()[:8]) / 2**64
-
-
-def describe(parts: dict[str, pd.DataFrame]) -> dict[str, Any]:
-    """Sizes, groups, and the share of each attribute's values in one domain."""
-    everything = pd.concat(parts.values())
-    return {
-        **{name: len(part) for name, part in parts.items()},
-        "groups": int(everything["group"].nunique()),
-        "largest_group": int(everything["group"].value_counts().iloc[0]),
-        "attributes": {
-            name: everything[name].value_counts(normalize=True).sort_index().to_dict()
-            for name in ATTRIBUTES
-        },
-    }
 
 
 def main() -> None:
@@ -149,33 +33,32 @@ def main() -> None:
     with tracking.stage_run("split", tracked, inputs=[ANIME, PHOTOS]) as run:
         metrics: dict[str, Any] = {}
         summaries: dict[str, dict[str, Any]] = {}
-        with tables.new_folder(OUT) as out, tables.new_folder(cards.FOLDER) as card_folder:
-            for domain, folder in (("photos", PHOTOS), ("anime", ANIME)):
+        with tables.new_folder(OUT) as out, tables.new_folder(CARDS) as card_folder:
+            for domain, folder in DOMAINS.items():
                 rows = tables.read_frame(folder, name=domain)
                 excluded = exclude.exclusions().mask(rows)
                 related = kept_relations(tables.read_frame(PAIRS)) if domain == "anime" else None
-                parts = split_domain(rows[~excluded], domain, settings, stage.workers(), related)
+                left = rows[~excluded]
+                parts = split_domain(left, domain, settings, stage.workers(), related)
                 for name, part in parts.items():
                     tables.write_frame(out / name, domain, part, by=SHARD[domain])
-                counts = describe(parts)
-                offered = min(int((~excluded).sum()), settings.max_per_domain or len(rows))
-                counts["left_out"] = offered - sum(counts[name] for name in SPLITS)
-                if related is not None:
-                    ids = pd.concat(parts.values())["id"]
-                    counts["related_pairs"] = int(related.isin(set(ids)).all(axis=1).sum())
+                counts = describe(parts, len(left), settings, related)
                 metrics[domain] = {"excluded": int(excluded.sum()), **counts}
-                attributes = metrics[domain]["attributes"]
-                sheets.bars(SHEETS / f"{domain}_attributes.png", attributes, domain)
-                shown = parts["train"].head(100)
-                faces = [tables.decode(image["bytes"]) for image in shown["image"]]
-                sheets.contact_sheet(SHEETS / f"{domain}.png", faces)
+                draw(domain, parts["train"], counts["attributes"])
                 summaries[domain] = cards.summarise(domain, parts, rows, chosen)
                 cards.draw(card_folder / domain, parts)
             cards.write(card_folder, summaries, stage.METRICS, chosen)
         stage.write_json(METRICS, metrics)
         run.metrics(metrics)
         run.artifact(SHEETS, "split")
-        run.artifact(cards.FOLDER, "datasets")
+        run.artifact(CARDS, "datasets")
+
+
+def draw(domain: str, train: pd.DataFrame, attributes: dict[str, dict[str, float]]) -> None:
+    """Write sheets of one domain: its attributes' shares, and a hundred training faces."""
+    charts.bars(SHEETS / f"{domain}_attributes.png", attributes, domain)
+    faces = [tables.decode(image["bytes"]) for image in train["image"].head(100)]
+    sheets.contact_sheet(SHEETS / f"{domain}.png", faces)
 
 
 if __name__ == "__main__":

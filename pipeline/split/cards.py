@@ -15,15 +15,13 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from pipeline.celeba.layout import HOME
 from pipeline.core import stage, tables, tracking
 from pipeline.core.params import Celeba
 from pipeline.core.paths import DEMO
 from pipeline.figures import sheets
-from pipeline.imaging.attributes import ATTRIBUTES, UNKNOWN, values_of
+from pipeline.imaging.attributes import ATTRIBUTES, CELEBA, UNKNOWN, values_of
 from pipeline.split.card_page import markdown
 
-FOLDER = Path("reports/datasets")
 SHOWN, AVERAGED = 100, 20_000  # faces on the sheet, and at most in the mean face
 APART, ALMOST_ALL = 0.15, 0.9  # differences and shares that are told as a bias
 # Where a picture may be lost: what is left, and the metrics file and key that say so. A key that
@@ -65,7 +63,7 @@ def summarise(
         origin = origin.assign(source=rules.path.as_posix(), licence="")
     elif domain == "photos":
         drawn = rules.path.is_relative_to(DEMO)
-        licence = "MIT, drawn by this project" if drawn else f"non-commercial research, {HOME}"
+        licence = "MIT, drawn by this project" if drawn else f"non-commercial research, {CELEBA}"
         origin = origin.assign(source="the demo" if drawn else "CelebA", licence=licence)
     return {
         **({"whole": True} if _is_whole(domain, rows, rules) else {}),

@@ -14,7 +14,7 @@ from models.checkpoint import CONFIG, WEIGHTS
 from models.training.run_file import FinishedRun, read_run, sheets_of
 from models.training.settings import TrainSettings
 from pipeline.core import names, params, tables, tracking
-from pipeline.train.__main__ import brought_folder, held_out_curves, logged, training_seconds
+from pipeline.train.runs import brought_folder, held_out_curves, logged, training_seconds
 
 
 def sync(folder: Path) -> str:
@@ -29,7 +29,7 @@ def sync(folder: Path) -> str:
     keep(folder, key)
     if not math.isnan(tracking.newest_metric(key, "images_seen")):
         return f"{folder}: in MLflow already, key {key[:12]}"
-    section = section_of(run.settings)
+    section = train_section(run.settings)
     with tracking.stage_run(
         f"train@{name}",
         logged(run.variant, section),
@@ -47,7 +47,7 @@ def keep(folder: Path, key: str) -> None:
         shutil.copytree(folder, kept, ignore=shutil.ignore_patterns("state"), dirs_exist_ok=True)
 
 
-def section_of(settings: TrainSettings) -> params.Train:
+def train_section(settings: TrainSettings) -> params.Train:
     """The section ``train`` of params.yaml that makes these settings."""
     values = {name: getattr(settings, name) for name in params.Train.model_fields}
     return params.Train.model_validate(values)

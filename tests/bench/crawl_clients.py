@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -42,8 +43,8 @@ def install_peers() -> None:
         subprocess.run([python, "-m", "pip", "install", "--quiet", *PEERS], check=True)
 
 
-def our_command(inputs: Path, out: Path, rate: float = 0.0) -> list[str]:
-    """The crawl of ``posts.parquet`` at ``rate`` requests per second; 0: no limit."""
+def our_command(inputs: Path, out: Path, rate: float = math.inf) -> list[str]:
+    """The crawl of ``posts.parquet`` at ``rate`` requests per second; inf: no limit."""
     module = [sys.executable, "-m", "tests.bench.our_crawl"]
     return [*module, str(inputs / "posts.parquet"), str(out), str(rate)]
 

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
-from crawl.exclude import Exclusions
 from crawl.outcomes import Outcome
 from crawl.posts import Post
 from crawl.run import Result
 from crawl.sources.base import BATCH
 from pipeline.core import tables
+from pipeline.core.exclude import Exclusions
 from pipeline.crawl.raw import Tally, store
 
 
@@ -56,7 +56,7 @@ def _write_here(posts: int, kilobytes: int) -> None:
     tally = Tally()
     with tempfile.TemporaryDirectory() as folder:
         store(fake_results(posts, kilobytes), Path(folder), Exclusions(), 256, tally)
-        tables.write_file(Path(folder) / "failures.parquet", tally.frame())
+        tables.write_file(Path(folder) / "posts.parquet", tally.frame())
     print(before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 

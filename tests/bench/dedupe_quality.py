@@ -15,7 +15,7 @@ from PIL import Image
 
 from pipeline.core import params, stage, tables
 from pipeline.core.params import Dedupe
-from pipeline.dedupe import __main__ as dedupe
+from pipeline.dedupe.deduplicate import dedupe
 from tests.bench.markdown import markdown
 from tests.pipeline.dedupe.test_dedupe import REAL, drawn_faces, real_faces, row
 
@@ -133,7 +133,7 @@ def quality_table(settings: Dedupe, faces: int = FACES) -> pd.DataFrame:
         table = planted(originals)
         for rule, kept in zip(
             RULES,
-            (dedupe.dedupe(table, settings, stage.workers()).kept, library_keeps(table)),
+            (dedupe(table, settings, stage.workers()).kept, library_keeps(table)),
             strict=True,
         ):
             columns[f"{name}: {rule}"] = recall_and_lost(table, kept)

@@ -23,8 +23,8 @@ from models.runtime.device import pick_device
 from models.training.engine import TrainResult, train
 from models.training.settings import TrainSettings
 from pipeline.core import params
-from pipeline.evaluate.evaluator import Judge
-from pipeline.train.__main__ import load_data, load_variant
+from pipeline.evaluate.evaluator import Evaluator
+from pipeline.train.inputs import load_data, load_variant
 from tests.bench.markdown import markdown
 
 VARIANT = "cyclegan"
@@ -52,8 +52,8 @@ def trainings(
     return {FAST: fast, SAME_IMAGES: slow, SAME_SECONDS: shorter}
 
 
-def judged(
-    judge: Judge, runs: Mapping[str, TrainResult], val: Mapping[str, Domain]
+def kids(
+    evaluator: Evaluator, runs: Mapping[str, TrainResult], val: Mapping[str, Domain]
 ) -> dict[str, dict[str, Estimate]]:
     """direction → run → KID of its translations of validation images."""
     told = {}
@@ -62,7 +62,7 @@ def judged(
         fakes = {
             name: run.translator.translate(images, direction, labels) for name, run in runs.items()
         }
-        told[direction] = judge.kids(val[target].images, fakes)
+        told[direction] = evaluator.kids(val[target].images, fakes)
     return told
 
 
@@ -74,11 +74,11 @@ def equal_table(project: Path, seeds: list[int]) -> pd.DataFrame:
     data = {s: load_data(project / "data/splits", s, base.image_size) for s in ("train", "val")}
     by_name = {s: dict(zip(DOMAINS, pair, strict=True)) for s, pair in data.items()}
     folder = project / "checkpoints/recognizer/evaluation"
-    judge = Judge.load(folder, by_name["train"], params.load(params.Evaluate), "auto")
+    evaluator = Evaluator.load(folder, by_name["train"], params.load(params.Evaluate), "auto")
     lines = []
     for seed in seeds:
         runs = trainings(replace(base, seed=seed), data)
-        estimates = judged(judge, runs, by_name["val"])
+        estimates = kids(evaluator, runs, by_name["val"])
         for name, run in runs.items():
             cells = [
                 f"{e.value:.2f} [{e.low:.2f}, {e.high:.2f}]"

@@ -17,7 +17,7 @@ from models.checkpoint import Translator, untrained_translator
 from models.networks.translator import TranslationNetwork
 from models.runtime.device import pick_device
 from models.variants import BUILT_IN, Variant
-from pipeline.train.__main__ import load_variant
+from pipeline.train.inputs import load_variant
 from tests.bench.markdown import markdown
 
 BATCHES = (1, 8, 64)

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from crawl.exclude import Exclusions
 from crawl.outcomes import Outcome
 from crawl.run import crawl
 from crawl.settings import CrawlSettings
 from crawl.web.session import Session
+from pipeline.core.exclude import Exclusions
 from pipeline.crawl.raw import Tally, store
 
 CONCURRENCY = 16  # the fastest of 4, 8, 16, 32 and 64 on two cores

@@ -15,7 +15,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from models.training.settings import TrainSettings
 from models.variants import BUILT_IN, Variant
-from pipeline.train.__main__ import load_variant
+from pipeline.train.inputs import load_variant
 from tests.bench.markdown import markdown
 from tests.bench.our_step import QUIET, run_steps
 

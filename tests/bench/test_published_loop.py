@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.losses.objective import Step, discriminator_terms, generator_terms, weighted_sum
-from models.networks.translator import TrainingNetworks
+from models.losses.objective import discriminator_terms, generator_terms, weighted_sum
+from models.losses.step import Step
+from models.networks.training_networks import TrainingNetworks
 from models.variants import BUILT_IN, Variant
 from tests.bench.published_loop import PRINT_EVERY, Pool, PublishedCycleGAN, blocks_for
 

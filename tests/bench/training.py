@@ -23,7 +23,7 @@ from models.runtime.device import pick_device
 from models.training.batches import Batches
 from models.training.settings import TrainSettings
 from models.variants import BUILT_IN, Variant
-from pipeline.train.__main__ import load_variant
+from pipeline.train.inputs import load_variant
 from tests.bench.markdown import markdown
 from tests.bench.memory import peak_mib
 from tests.bench.our_step import QUIET, run_steps

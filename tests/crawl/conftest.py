@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,12 @@ SHARED = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"
 
 def quick(**changes: Any) -> CrawlSettings:
     """Settings for a test: no rate limit, and site.demo may be on loopback."""
-    values: dict[str, Any] = {"rate": 0, "timeout": 5, "retries": 2, "max_failure_fraction": 1}
+    values: dict[str, Any] = {
+        "rate": math.inf,
+        "timeout": 5,
+        "retries": 2,
+        "max_failure_fraction": 1,
+    }
     return CrawlSettings(**(values | {"allow_private_hosts": ("site.demo",)} | changes))
 
 
@@ -44,6 +50,16 @@ def connect(server: Server) -> Any:
     yield open_session
     for session in opened:
         session.__exit__()
+
+
+@pytest.fixture
+def no_lookups(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No name may be looked up, unless it is an address."""
+
+    def refuse(host: str, *_: object, **__: object) -> None:
+        raise AssertionError(f"looked up {host}")
+
+    monkeypatch.setattr("crawl.web.addresses._resolve", refuse)
 
 
 @pytest.fixture

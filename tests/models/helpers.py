@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pandas as pd
 import torch
+from torch import Tensor
 
 from models.checkpoint import save_translator
 from models.data.domain import Domain
 from models.domains import DOMAINS
+from models.recognizer.network import Recognizer
 from models.training.engine import TrainResult
 from models.training.settings import TrainSettings
 from models.variants import Variant, variant_from_dict
@@ -65,7 +68,7 @@ def variant(architecture: str, **changes) -> Variant:
 
 
 def settings(**changes) -> TrainSettings:
-    """A few steps at 32 px."""
+    """A few steps at 32 px, the same on every machine: no precision or device is left to choose."""
     few = {
         "budget_images": 64,
         "batch_size": 4,
@@ -75,8 +78,57 @@ def settings(**changes) -> TrainSettings:
         "sample_every": 0,
         "state_every": 8,
         "sample_count": 2,
+        "precision": "fp32",
+        "device": "cpu",
     }
     return TrainSettings(**{**few, **changes})
+
+
+def light_reader(heads: dict[str, list[str]], size: int, limit: int) -> Recognizer:
+    """A recognizer made by hand: to every head it answers the first class for images that are
+    darker than `limit` (0…255) on average, else the second. What else it sees is random."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        reader = Recognizer(heads, 4, size).eval()
+    with torch.no_grad():
+        for depth, (conv, norm, _) in enumerate(reader.body):
+            conv.weight[0] = 0  # channel 0 is the mean of its neighbourhood, at every depth
+            conv.weight[0, : 1 if depth else 3] = 1 / 9 if depth else 1 / 27
+            norm.bias[0] = 0 if depth else 1  # above 0, where the ReLUs change nothing
+        between = reader.pooled(torch.full((1, 3, size, size), limit / 127.5 - 1))[0, 0]
+        for output in reader.outputs.values():
+            output.weight.zero_()
+            output.bias.fill_(-100)
+            output.weight[:2, 0] = torch.tensor([-20.0, 20.0])
+            output.bias[:2] = between * torch.tensor([20.0, -20.0])
+    return reader
+
+
+def assert_descends(loss: Callable[[], Tensor], weights: Iterable[Tensor]) -> None:
+    """A step against the gradient that should lower `loss` a little does, by about as much.
+
+    The gradient is right, and one step on one batch learns: what no rounding, and no luck of a long
+    training, decides. `loss` may draw at random.
+    """
+    weights = list(weights)
+    torch.manual_seed(1)
+    before = loss()
+    slopes = torch.autograd.grad(before, weights, allow_unused=True, materialize_grads=True)
+    wanted = 1e-6 + 1e-4 * before.detach().abs()
+    size = wanted / sum(slope.square().sum() for slope in slopes)
+    with torch.no_grad():
+        for weight, slope in zip(weights, slopes, strict=True):
+            weight -= size * slope
+    torch.manual_seed(1)
+    lower = ((before - loss()) / wanted).item()
+    assert 0.5 < lower < 1.5
+
+
+def assert_same_pictures(ours: Tensor, theirs: Tensor) -> None:
+    """uint8 batches of the same networks, whose sums another memory format or batch may round
+    otherwise: by a level at most."""
+    assert ours.dtype == theirs.dtype == torch.uint8
+    torch.testing.assert_close(ours.int(), theirs.int(), rtol=0, atol=1)
 
 
 def write_result(out: Path, result: TrainResult) -> None:

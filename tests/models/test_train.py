@@ -31,7 +31,8 @@ def splits(tmp_path) -> Path:
 
 def arguments(splits: Path, out: Path, *more: str) -> list[str]:
     small = ["--image-size", "32", "--channels", "4", "--blocks", "1", "--batch", "4"]
-    return ["--data", str(splits), "--out", str(out), *small, *more]
+    same = ["--precision", "fp32", "--device", "cpu"]
+    return ["--data", str(splits), "--out", str(out), *small, *same, *more]
 
 
 def test_writes_weights_losses_and_samples(splits, tmp_path, capsys):
@@ -73,8 +74,8 @@ def test_unknown_variant_names_the_nearest(splits, tmp_path):
 def test_a_variant_may_be_a_file_and_ask_a_recognizer(splits, tmp_path):
     plan = tmp_path / "taught.json"
     plan.write_text('{"architecture": "xgan", "losses": {"reconstruction": 1, "teacher": 1}}')
-    save_recognizer(tmp_path / "judge", Recognizer({"smile": ["no", "yes"]}, 4, 32))
-    more = ["--variant", str(plan), "--recognizer", str(tmp_path / "judge"), "--images", "8"]
+    save_recognizer(tmp_path / "evaluator", Recognizer({"smile": ["no", "yes"]}, 4, 32))
+    more = ["--variant", str(plan), "--recognizer", str(tmp_path / "evaluator"), "--images", "8"]
     train.run(train.parse(arguments(splits, tmp_path / "out", *more)))
     assert load_translator(tmp_path / "out").variant.name == "taught"
     assert "teacher" in pd.read_csv(tmp_path / "out/losses.csv")
@@ -93,8 +94,8 @@ def test_user_errors_are_one_line_and_exit_code_1(tmp_path):
 def test_it_trains_where_no_other_packages_are(splits, tmp_path):
     script = f"import sys\nsys.modules.update(dict.fromkeys({(*LACKING, 'crawl', 'pipeline')}))\n"
     script += "import runpy\nrunpy.run_module('models.train', run_name='__main__')"
-    more = ["--images", "8", "--judge", str(tmp_path / "judge")]
-    save_recognizer(tmp_path / "judge", Recognizer({"smile": ["no", "yes"]}, 4, 32))
+    more = ["--images", "8", "--evaluator", str(tmp_path / "evaluator")]
+    save_recognizer(tmp_path / "evaluator", Recognizer({"smile": ["no", "yes"]}, 4, 32))
     command = [sys.executable, "-c", script, *arguments(splits, tmp_path / "out", *more)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -115,9 +116,9 @@ def test_a_batch_that_cannot_be_split_so_is_refused(splits, tmp_path):
         train.run(train.parse(arguments(splits, tmp_path / "out", *more)))
 
 
-def test_a_judge_adds_kid_to_what_is_measured_on_held_out_images(splits, tmp_path):
-    save_recognizer(tmp_path / "judge", Recognizer({"smile": ["no", "yes"]}, 4, 32))
-    more = ["--images", "8", "--judge", str(tmp_path / "judge")]
+def test_an_evaluator_adds_kid_to_what_is_measured_on_held_out_images(splits, tmp_path):
+    save_recognizer(tmp_path / "evaluator", Recognizer({"smile": ["no", "yes"]}, 4, 32))
+    more = ["--images", "8", "--evaluator", str(tmp_path / "evaluator")]
     train.run(train.parse(arguments(splits, tmp_path / "out", *more)))
     held_out = pd.read_csv(tmp_path / "out/held_out.csv")
     assert held_out["images"].tolist() == [8]

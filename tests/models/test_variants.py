@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from models.errors import ModelError
-from models.networks.translator import TrainingNetworks
+from models.networks.training_networks import TrainingNetworks
 from models.variants import BUILT_IN, LOSSES, variant_from_dict
 
 
@@ -24,7 +24,7 @@ def test_absent_keys_keep_the_published_defaults():
     ("data", "message"),
     [
         ({"chanels": 16}, "unknown variant key 'chanels': did you mean 'channels'?"),
-        ({"losses": {"cyle": 10}}, "unknown variant loss 'cyle': did you mean 'cycle'?"),
+        ({"losses": {"cyle": 10}}, "unknown loss 'cyle': did you mean 'cycle'?"),
         ({"architecture": "xgann"}, "did you mean 'xgan'?"),
         ({"upsampling": "nearst"}, "did you mean 'nearest'?"),
         ({"channels": 0}, "`channels` must be a whole number of at least 1, got 0"),
@@ -38,7 +38,7 @@ def test_absent_keys_keep_the_published_defaults():
         ({"flip": "yes"}, "`flip` must be true or false"),
         ({"adversarial_form": "wassertein"}, "did you mean 'wasserstein'"),
         ({"adversarial_form": "wasserstein"}, "set `penalty: gradient_penalty`"),
-        ({"penalty": "r2"}, "unknown variant penalty 'r2': did you mean 'r1'"),
+        ({"penalty": "r2"}, "unknown penalty 'r2': did you mean 'r1'"),
         ({"diff_augment": ["color"]}, "did you mean 'colour'"),
         ({"diff_augment": "colour"}, "`diff_augment` must be a list"),
         ({"final_losses": {"teacher": 1}}, "fades teacher, which `losses` does not weigh"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from typing import Any
 
 import mlflow
 import pytest
+from filelock import FileLock
 
 from pipeline.core import tracking, yaml_files
 
@@ -18,10 +20,15 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated SQLite store to copy: the first migration takes seconds."""
-    path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    mlflow.set_tracking_uri(f"sqlite:///{path}")
-    mlflow.search_experiments()
+    """A migrated SQLite store to copy: the first migration takes seconds, so workers share it."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    path = folder / "mlflow.db"
+    with FileLock(folder / "mlflow.lock"):
+        if not path.exists():
+            mlflow.set_tracking_uri(f"sqlite:///{path}")
+            mlflow.search_experiments()
     return path
 
 

@@ -57,12 +57,8 @@ def _body(
 ) -> None:
     male = face.gender == "male"
     broad = 1.62 + 0.22 * male
-    neck = [
-        (-0.34 - 0.06 * male, 0.7),
-        (0.34 + 0.06 * male, 0.7),
-        (0.40 + 0.08 * male, 1.6),
-        (-0.40 - 0.08 * male, 1.6),
-    ]
+    top, low = 0.34 + 0.06 * male, 0.40 + 0.08 * male
+    neck = [(-top, 0.7), (top, 0.7), (low, 1.6), (-low, 1.6)]
     pen.shape(neck, skin, INK, 0.03)
     pen.shade(ellipse(0.1 * face.yaw, 0.85, 0.8, 0.48), neck, shadow)
     cloth = hsv(face.clothes_hue, 0.45, 0.66 + 0.30 * face.clothes_light)
@@ -75,15 +71,25 @@ def _body(
     pen.shape(torso, cloth, line)
     side = -1.0 if face.light_side > 0 else 1.0
     pen.shade([(side * 0.75, 1.3), (side * 3, 1.3), (side * 3, 4), (side * 1.0, 4)], torso, dark)
+    _trim(pen, face, torso, cloth, line, rng)
+    pen.line(torso, line, 0.035, closed=True)
+
+
+def _trim(
+    pen: Pen,
+    face: FaceAttributes,
+    torso: np.ndarray,
+    cloth: Colour,
+    line: Colour,
+    rng: np.random.Generator,
+) -> None:
+    """What tells one garment from another: a collar, a hood or stripes."""
     trim = WHITE if face.clothes_light < 0.3 else hsv(face.clothes_hue + 0.5, 0.5, 0.55)
     kind = int(rng.integers(4))
     if kind == 0:  # sailor collar and scarf
         for s in (-1, 1):
-            pen.shape(
-                [(s * 0.40, 1.30), (s * 1.12, 1.58), (s * 0.95, 2.2), (0, 2.35), (s * 0.02, 2.0)],
-                trim,
-                line,
-            )
+            half = [(0.40, 1.30), (1.12, 1.58), (0.95, 2.2), (0, 2.35), (0.02, 2.0)]
+            pen.shape(np.array(half) * (s, 1), trim, line)
         pen.shape(
             smooth([(0, 2.1), (0.34, 2.35), (0.2, 2.9), (0, 2.5), (-0.2, 2.9), (-0.34, 2.35)]),
             hsv(face.clothes_hue + 0.3, 0.7, 0.85),
@@ -95,19 +101,8 @@ def _body(
         pen.line([(0, 1.65), (0, 3.4)], line, 0.03)
     elif kind == 2:  # hood
         for s in (-1, 1):
-            pen.shape(
-                smooth(
-                    [
-                        (s * 0.40, 1.18),
-                        (s * 0.98, 1.30),
-                        (s * 0.9, 1.78),
-                        (0.0, 2.05),
-                        (s * 0.1, 1.7),
-                    ]
-                ),
-                mix(cloth, WHITE, 0.12),
-                line,
-            )
+            half = [(0.40, 1.18), (0.98, 1.30), (0.9, 1.78), (0.0, 2.05), (0.1, 1.7)]
+            pen.shape(smooth(np.array(half) * (s, 1)), mix(cloth, WHITE, 0.12), line)
         for s in (-1, 1):
             pen.line([(s * 0.2, 1.95), (s * 0.24, 2.6)], trim, 0.05)
     else:  # round neck with stripes
@@ -115,7 +110,6 @@ def _body(
             band = [(-3, y), (3, y), (3, y + 0.16), (-3, y + 0.16)]
             pen.shade(band, torso, trim, 0.85)
         pen.line(bend((-0.46, 1.36), (0, 1.95), (0.46, 1.36), 10), trim, 0.10)
-    pen.line(torso, line, 0.035, closed=True)
 
 
 def _ornament(pen: Pen, face: FaceAttributes, rng: np.random.Generator) -> None:
@@ -127,12 +121,8 @@ def _ornament(pen: Pen, face: FaceAttributes, rng: np.random.Generator) -> None:
     x, y = side * 0.72, -1.15
     if kind == "ribbon":
         for s in (-1, 1):
-            pen.shape(
-                smooth([(x, y), (x + s * 0.34, y - 0.22), (x + s * 0.38, y + 0.16)]),
-                colour,
-                INK,
-                0.03,
-            )
+            bow = smooth([(x, y), (x + s * 0.34, y - 0.22), (x + s * 0.38, y + 0.16)])
+            pen.shape(bow, colour, INK, 0.03)
         pen.shape(ellipse(x, y, 0.08, 0.09), mix(colour, INK, 0.3), INK, 0.03)
     elif kind == "pin":
         pen.line([(side * 0.62, -0.72), (side * 0.86, -0.60)], colour, 0.08)
@@ -140,12 +130,8 @@ def _ornament(pen: Pen, face: FaceAttributes, rng: np.random.Generator) -> None:
     elif kind == "flower":
         for k in range(5):
             turn = 2 * np.pi * k / 5
-            pen.shape(
-                ellipse(x + 0.17 * np.cos(turn), y + 0.17 * np.sin(turn), 0.14, 0.14),
-                colour,
-                INK,
-                0.025,
-            )
+            petal = ellipse(x + 0.17 * np.cos(turn), y + 0.17 * np.sin(turn), 0.14, 0.14)
+            pen.shape(petal, colour, INK, 0.025)
         pen.shape(ellipse(x, y, 0.09, 0.09), (250, 214, 90), INK, 0.025)
     elif kind == "band":
         arc = bend((-1.02, -0.86), (0, -2.02), (1.02, -0.86), 20)

@@ -39,10 +39,8 @@ def draw_head(pen: Pen, face: FaceAttributes, skin: Colour, shadow: Colour) -> n
     cx = 0.13 * face.yaw
     jaw = 0.60 + 0.07 * face.jaw + (0.06 if face.gender == "male" else 0)
     for side in (-1.0, 1.0):
-        ear = smooth(
-            [(side * 0.95, -0.12), (side * 1.10, -0.18), (side * 1.10, 0.15), (side * 0.93, 0.32)]
-        )
-        pen.shape(ear, skin, INK, 0.03)
+        ear = np.array([(0.95, -0.12), (1.10, -0.18), (1.10, 0.15), (0.93, 0.32)])
+        pen.shape(smooth(ear * (side, 1)), skin, INK, 0.03)
     right = [(0.7, -1.2), (width, -0.5), (width * 0.98, 0.18), (0.86 * width, 0.52),
              (jaw, 0.78 * chin), (0.16, chin)]  # fmt: skip
     half = np.array(right)
@@ -103,13 +101,8 @@ def draw_eye(pen: Pen, face: FaceAttributes, centre: tuple[float, float]) -> Non
     dark = mix(colour, (24, 8, 40), 0.62)
     pen.shade(iris, white, dark)
     pen.shade(ellipse(ix, iy + 0.10 * h, 0.86 * rx, 0.82 * ry), white, colour)
-    pen.shade(
-        ellipse(ix, iy + 0.50 * h, 0.62 * rx, 0.38 * ry),
-        white,
-        mix(colour, WHITE, 0.45),
-        0.9,
-        blur=0.02,
-    )
+    glow = ellipse(ix, iy + 0.50 * h, 0.62 * rx, 0.38 * ry)
+    pen.shade(glow, white, mix(colour, WHITE, 0.45), 0.9, blur=0.02)
     pen.shade(ellipse(ix, iy - 0.04, 0.42 * rx, 0.46 * ry), white, mix(colour, (16, 4, 30), 0.85))
     veil = np.vstack([upper, upper[::-1] + np.array([0, 0.09])])
     pen.shade(veil, white, dark, 0.55)
@@ -124,11 +117,8 @@ def draw_eye(pen: Pen, face: FaceAttributes, centre: tuple[float, float]) -> Non
     if not male:
         pen.line([at(0.95 * w, -0.12), at(1.34 * w, -0.2)], INK, 0.035)
     pen.line(lower[2:-4], mix(INK, SKIN_RGB[face.skin_tone], 0.25), 0.022)
-    crease = bend(
-        at(-0.6 * w, -1.12 * h - thick),
-        at(0.1 * w, -1.32 * h - thick),
-        at(0.9 * w, -0.85 * h - thick),
-    )
+    peak = at(0.1 * w, -1.32 * h - thick)
+    crease = bend(at(-0.6 * w, -1.12 * h - thick), peak, at(0.9 * w, -0.85 * h - thick))
     pen.line(crease, mix(INK, SKIN_RGB[face.skin_tone], 0.35), 0.02)
 
 
@@ -156,28 +146,12 @@ def draw_nose_and_mouth(pen: Pen, face: FaceAttributes, shadow: Colour) -> None:
     if face.smiles:
         top = bend((mx - half, my - 0.05), (mx, my + 0.02), (mx + half, my - 0.05))
         drop = 0.30 * face.smile
-        mouth = np.vstack(
-            [
-                top,
-                bend(
-                    (mx + half, my - 0.05),
-                    (mx, my - 0.05 + 2 * drop * 0.75),
-                    (mx - half, my - 0.05),
-                ),
-            ]
-        )
+        lip = (mx, my - 0.05 + 2 * drop * 0.75)
+        mouth = np.vstack([top, bend((mx + half, my - 0.05), lip, (mx - half, my - 0.05))])
         pen.fill(mouth, (186, 56, 70))
         pen.shade(ellipse(mx, my + 0.20, 0.7 * half, 0.08), mouth, (240, 128, 136))
-        pen.shade(
-            [
-                (mx - half, my - 0.1),
-                (mx + half, my - 0.1),
-                (mx + half, my + 0.015),
-                (mx - half, my + 0.015),
-            ],
-            mouth,
-            WHITE,
-        )
+        left, right, high, low = mx - half, mx + half, my - 0.1, my + 0.015
+        pen.shade([(left, high), (right, high), (right, low), (left, low)], mouth, WHITE)
         pen.line(mouth, INK, 0.03, closed=True)
     else:
         bow = -0.05 + 0.25 * face.smile

@@ -155,13 +155,8 @@ def front_hair(
         tip = ((1 - lean) * a[0] + lean * b[0], length)
         parts.append(_lock(a, tip, b, 0.10 * (a[0] - b[0])))
         if i:
-            strands.append(
-                bend(
-                    a,
-                    (a[0] * 0.92 + turn * 0.1, a[1] - 0.25),
-                    (a[0] * 0.72 + turn * 0.3, a[1] - 0.5),
-                )
-            )
+            middle = (a[0] * 0.92 + turn * 0.1, a[1] - 0.25)
+            strands.append(bend(a, middle, (a[0] * 0.72 + turn * 0.3, a[1] - 0.5)))
     parts.append(
         _lock((-inner - 0.04, -0.35), (-inner - 0.10, end), (-half - 0.02, end * 0.4), -0.06)
     )
@@ -194,13 +189,9 @@ def draw_ahoge(pen: Pen, face: FaceAttributes, ink: HairInk, rng: np.random.Gene
     root = 0.12 * side
     tip = (root + side * float(rng.uniform(0.3, 0.5)), -top - float(rng.uniform(0.02, 0.2)))
     rise = (root - 0.05 * side, -top - 0.36)
-    lock = np.vstack(
-        [
-            bend((root - 0.09, -top + 0.06), rise, tip),
-            bend(tip, (root + 0.12 * side, -top - 0.2), (root + 0.09, -top + 0.08)),
-        ]
-    )
-    pen.shape(lock, ink.base, ink.line, 0.03)
+    up = bend((root - 0.09, -top + 0.06), rise, tip)
+    down = bend(tip, (root + 0.12 * side, -top - 0.2), (root + 0.09, -top + 0.08))
+    pen.shape(np.vstack([up, down]), ink.base, ink.line, 0.03)
 
 
 def _fringe(
@@ -242,16 +233,8 @@ def draw_front_hair(
     half, top = crown(face)
     pen.fill(outline, ink.base)
     side = -1.0 if face.light_side > 0 else 1.0  # the shaded side is away from the lamp
-    rim = smooth(
-        [
-            (side * 0.72 * half, -0.7 * top),
-            (side * 1.4, -1.2),
-            (side * 1.5, 1.6),
-            (side * 0.86, 0.9),
-            (side * 0.98, -0.3),
-        ]
-    )
-    pen.shade(rim, outline, ink.dark)
+    rim = np.array([(0.72 * half, -0.7 * top), (1.4, -1.2), (1.5, 1.6), (0.86, 0.9), (0.98, -0.3)])
+    pen.shade(smooth(rim * (side, 1)), outline, ink.dark)
     low = np.array([[-2, -0.62], [2, -0.62], [2, 2], [-2, 2]])
     pen.shade(low, outline, ink.dark, 0.30, blur=0.12)
     gloss_y = -1.02 - 0.06 * face.light_height

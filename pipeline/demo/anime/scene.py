@@ -40,9 +40,7 @@ def _wall(pen: Pen, wide: float, near: Colour, far: Colour, rng: np.random.Gener
     x = float(rng.uniform(-0.25, 0.0))
     while x < wide:  # windows and shelves in turn
         w, top, low = (
-            float(rng.uniform(0.3, 0.5)),
-            float(rng.uniform(0.04, 0.2)),
-            float(rng.uniform(0.45, 0.75)),
+            float(rng.uniform(*ends)) for ends in ((0.3, 0.5), (0.04, 0.2), (0.45, 0.75))
         )
         pane = [(x, top), (x + w, top), (x + w, low), (x, low)]
         pen.shape(pane, sky if rng.random() < 0.6 else far, frame, 0.018)
@@ -65,11 +63,7 @@ def _sky(pen: Pen, wide: float, near: Colour, far: Colour, rng: np.random.Genera
         return
     pen.gradient(frame, far, mix(near, _WHITE, 0.4))
     for _ in range(int(rng.integers(3, 7))):
-        x, y, s = (
-            float(rng.uniform(0, wide)),
-            float(rng.uniform(0.05, 0.75)),
-            float(rng.uniform(0.8, 1.9)),
-        )
+        x, y, s = (float(rng.uniform(*ends)) for ends in ((0, wide), (0.05, 0.75), (0.8, 1.9)))
         for dx, dy, r in ((-0.08, 0.01, 0.05), (0, -0.02, 0.07), (0.09, 0.01, 0.05)):
             pen.fill(ellipse(x + s * dx, y + s * dy, s * r * 1.3, s * r), _WHITE)
 
@@ -91,17 +85,9 @@ def _rays(pen: Pen, wide: float, near: Colour, far: Colour, rng: np.random.Gener
         n = int(rng.integers(7, 13))
         for k in range(n):
             a, b = 2 * np.pi * k / n, 2 * np.pi * (k + 0.5) / n
-            reach = 2 * wide + 2
-            pen.fill(
-                [
-                    centre,
-                    *(
-                        (centre[0] + reach * np.cos(t), centre[1] + reach * np.sin(t))
-                        for t in (a, b)
-                    ),
-                ],
-                far,
-            )
+            x, y, reach = *centre, 2 * wide + 2
+            edge = [(x + reach * np.cos(t), y + reach * np.sin(t)) for t in (a, b)]
+            pen.fill([centre, *edge], far)
         return
     step, slope = float(rng.uniform(0.08, 0.28)), float(rng.uniform(-0.8, 0.8))
     for k in range(-int(1 / step) - 1, int((wide + 1) / step) + 1, 2):

@@ -356,6 +356,24 @@ def test_archive_without_images_is_an_error(name: str, tmp_path: Path) -> None:
         listed(tmp_path / name)
 
 
+@pytest.mark.parametrize("inputs", ["files", "absent"])
+def test_files_are_looked_for_in_the_inputs_and_then_from_the_root(
+    tmp_path: Path, connect: Any, monkeypatch: pytest.MonkeyPatch, inputs: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    place = tmp_path / "files" if inputs == "files" else tmp_path
+    place.mkdir(exist_ok=True)
+    write_zip(place / "set.zip", FILES | {"__MACOSX/._1.png": b"no image"})
+    (place / "tags.csv").write_text("file,hair\n07.png,blue\n")
+    declared = archive(Path("set.zip"), tags="tags.csv")
+    frame, counts = discover([declared], connect(quick()), folder=Path(inputs))
+    assert counts == {"set/listed": 20} and "blue_hair" in set(frame["tags"])
+    assert ArchiveReader().read(frame["url"][0], MAX) == FILES["set/00.png"]
+    for key in ("path", "tags"):
+        with pytest.raises(CrawlError, match=f"key '{key}': x .*looked for {inputs}/x, then x"):
+            discover([declared | {key: "x"}], connect(quick()), folder=Path(inputs))
+
+
 def test_posts_of_a_tar_are_read_from_its_table(tmp_path: Path, connect: Any) -> None:
     """What a teammate has: the table, and the archive at the same place."""
     write_tar(tmp_path / "set.tar.xz", FILES)

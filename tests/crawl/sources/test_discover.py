@@ -13,10 +13,10 @@ import pandas as pd
 import pytest
 
 from crawl.errors import CrawlError, SourceError
-from crawl.exclude import Exclusions
 from crawl.posts import DTYPES, Post, iterate_posts, posts_frame
 from crawl.sources import discover
 from crawl.sources.base import parse_source
+from pipeline.core.exclude import Exclusions
 from tests.crawl.conftest import quick
 from tests.crawl.misbehaving import Fault, Site, body, image_bytes
 from tests.crawl.sources.boorus import danbooru_row
@@ -86,7 +86,7 @@ def test_only_general_ratings_and_usable_images_are_listed(
         danbooru_row(9, tag_string="comic 1girl"),
         danbooru_row(10, file_url="http://user@/10.png"),
     ]
-    frame, counts = discover([BOORU], connect(quick()), Exclusions(tags=["comic"]))
+    frame, counts = discover([BOORU], connect(quick()), Exclusions(tags=["comic"]).verdict)
     assert list(frame["post_id"]) == ["1"]
     assert counts == {
         "booru/listed": 1,
@@ -246,6 +246,16 @@ def test_missing_key_bad_selector_and_equal_names_are_named(connect: Any) -> Non
         parse_source(GALLERY | {"item": "li::"})
     with pytest.raises(CrawlError, match="2 sources are called 'booru'"):
         discover([BOORU, BOORU], connect(quick()))
+
+
+@pytest.mark.parametrize("public", [BOORU, GALLERY])
+def test_public_site_without_contact_is_told_before_anything_is_asked(
+    site: Site, connect: Any, booru: list[dict[str, Any]], no_lookups: None, public: dict[str, str]
+) -> None:
+    other = public | {"name": "other", "url": "https://example.org"}
+    with pytest.raises(CrawlError, match="web.contact is empty and example.org"):
+        discover([BOORU, other], connect(quick()))
+    assert site.seen == []
 
 
 @pytest.mark.parametrize("name", ["absent.zip", "notes.txt"])

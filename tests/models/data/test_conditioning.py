@@ -10,10 +10,12 @@ import torch
 
 from models.checkpoint import load_translator, save_translator
 from models.data.conditioning import hide, label_indices, one_hot, width
-from models.losses.objective import Step, discriminator_terms, generator_terms
-from models.networks.translator import PatchDiscriminator, TrainingNetworks
+from models.losses.objective import discriminator_terms, generator_terms
+from models.losses.step import Step
+from models.networks.discriminators import PatchDiscriminator
+from models.networks.training_networks import TrainingNetworks
 from models.training.engine import train
-from tests.models.helpers import domain, settings, variant
+from tests.models.helpers import assert_same_pictures, domain, settings, variant
 
 LABELS = {"hair": ["black", "blonde"], "smile": ["no", "yes"]}
 FRAME = pd.DataFrame({"hair": ["blonde", "pink", "black"], "smile": ["unknown", "yes", "no"]})
@@ -98,7 +100,7 @@ def test_a_labelled_variant_trains_resumes_and_round_trips(tmp_path):
     loaded = load_translator(tmp_path / "out", "cpu")
     assert loaded.variant.labels == {"hair": ("black", "blonde"), "smile": ("no", "yes")}
     drawn = loaded.translate(photos.images, "photos2anime", photos.labels)
-    assert torch.equal(
+    assert_same_pictures(
         drawn, whole.translator.translate(photos.images, "photos2anime", photos.labels)
     )
     without = loaded.translate(photos.images, "photos2anime")

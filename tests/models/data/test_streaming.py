@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 
 import numpy as np
 import pandas as pd
@@ -25,6 +24,7 @@ from models.training.batches import Batches
 from models.training.engine import train
 from pipeline.core import tables
 from tests.models.helpers import settings, variant
+from tests.project import PATIENCE
 
 CPU = torch.device("cpu")
 SIZE, STORED, COUNT = 32, 48, 22
@@ -178,20 +178,17 @@ def test_no_worker_outlives_its_stream(splits):
     workers = workers_now()
     assert len(workers) == 2
     del stream
-    _, alive = psutil.wait_procs(workers, timeout=10)
+    _, alive = psutil.wait_procs(workers, timeout=PATIENCE)
     assert not alive
 
 
 def test_memory_stays_flat(splits):
     domains = streamed(splits)
     stream, asked, process = Stream(domains, 8, CPU), orders(), psutil.Process()
-    used, deadline = [], time.monotonic() + 10
+    used = []
     for step in range(400):
         stream.at(asked, 8 * step)
         used.append(process.memory_info().rss)
-        if time.monotonic() > deadline:
-            break
-    assert len(used) > 60
     assert max(used[40:]) - used[40] < 8e6  # were they kept, 360 batches would be 18 MB
 
 

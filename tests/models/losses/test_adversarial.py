@@ -10,8 +10,8 @@ from torch import nn
 
 from models.losses import penalties
 from models.losses.adversarial import FORMS
-from models.networks.translator import PatchDiscriminator
-from models.variants import CHOICES
+from models.networks.discriminators import PatchDiscriminator
+from models.variants import Variant
 
 REAL, FAKE = [1.0, 3.0], [0.0, 0.5]
 
@@ -40,8 +40,9 @@ def test_forms_by_hand(form, generator, discriminator):
 
 
 def test_every_form_and_penalty_can_be_chosen():
-    assert tuple(FORMS) == CHOICES["adversarial_form"]
-    assert ("none", *penalties.PENALTIES) == CHOICES["penalty"]
+    knobs = Variant.__dataclass_fields__
+    assert tuple(FORMS) == knobs["adversarial_form"].metadata["choices"]
+    assert ("none", *penalties.PENALTIES) == knobs["penalty"].metadata["choices"]
 
 
 @pytest.mark.parametrize("form", FORMS)

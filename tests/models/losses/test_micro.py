@@ -24,7 +24,7 @@ VARIANTS = {
 
 
 def run(spec, **changes):
-    plan = settings(budget_images=32, batch_size=8, log_every=8, precision="fp32", **changes)
+    plan = settings(**{"budget_images": 32, "batch_size": 8, "log_every": 8, **changes})
     return train(spec, plan, PHOTOS, ANIME, HELD_OUT)
 
 
@@ -42,7 +42,7 @@ def test_parts_of_a_batch_train_as_the_whole(name, parts):
 
 
 def test_the_pool_sees_the_same_translations(monkeypatch):
-    """All of a batch at once, from before the generators' step."""
+    """All of a batch at once, from before the generators' step, which here takes them far away."""
     seen: list[torch.Tensor] = []
     query = ImagePool.query
 
@@ -52,11 +52,11 @@ def test_the_pool_sees_the_same_translations(monkeypatch):
 
     monkeypatch.setattr(ImagePool, "query", watched)
     for parts in (1, 4):
-        run(VARIANTS["cyclegan"], accumulate=parts)
-    whole, split = seen[: len(seen) // 2], seen[len(seen) // 2 :]
-    assert len(whole) == len(split) == 8  # four steps, two domains
+        run(VARIANTS["cyclegan"], accumulate=parts, budget_images=8, lr=0.1)
+    whole, split = seen[:2], seen[2:]
+    assert len(whole) == len(split) == 2  # one step, two domains
     for one, other in zip(whole, split, strict=True):
-        torch.testing.assert_close(one, other, rtol=0, atol=1e-3)
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)  # sums of another batch
 
 
 def test_pretraining_is_split_too():

@@ -9,14 +9,14 @@ from models.losses import adversarial
 from models.losses import functions as losses
 from models.losses.objective import (
     TERMS,
-    Step,
     discriminator_terms,
     generator_terms,
     penalty_terms,
     weighted_sum,
 )
 from models.losses.penalties import PENALTIES
-from models.networks.translator import TrainingNetworks
+from models.losses.step import Step
+from models.networks.training_networks import TrainingNetworks
 from models.recognizer.network import Recognizer
 from models.variants import LOSSES
 from tests.models.helpers import variant

@@ -5,15 +5,15 @@ from __future__ import annotations
 import pytest
 import torch
 
-from models.data.augment import diff_augment
+from models.data.augment import DIFF_AUGMENTS, diff_augment
 from models.errors import ModelError
 from models.losses.pool import ImagePool
 from models.runtime.meter import Meter
 from models.runtime.sampling import Order, reseed
-from models.training.ema import EMA
+from models.training.keys import run_key
+from models.training.optimizers import EMA
 from models.training.settings import due, learning_rate
-from models.training.state import clear_state, load_state, run_key, save_state, state_path
-from models.variants import DIFF_AUGMENTS
+from models.training.state import clear_state, load_state, save_state, state_path
 from tests.models.helpers import settings
 
 
@@ -154,9 +154,9 @@ def test_unreadable_state_says_what_to_delete(tmp_path):
 def test_a_cleared_state_leaves_nothing_of_killed_writers_and_other_runs_alone(tmp_path):
     for key in ("k", "other"):
         save_state(tmp_path, key, {"images_seen": 8})
-        (tmp_path / f"{key}.123.tmp").write_bytes(b"torn")
+        (tmp_path / f".{key}.pt.123-ab.tmp").write_bytes(b"torn")
     clear_state(tmp_path, "k")
-    assert {path.name for path in tmp_path.iterdir()} == {"other.pt", "other.123.tmp"}
+    assert {path.name for path in tmp_path.iterdir()} == {"other.pt", ".other.pt.123-ab.tmp"}
 
 
 @pytest.mark.parametrize("kind", DIFF_AUGMENTS)

@@ -15,7 +15,7 @@ PAIR = domain("photos"), domain("anime")
 HELD_OUT = domain("unseen photos", MIN_IMAGES), domain("unseen anime", MIN_IMAGES)
 
 
-def judge() -> Recognizer:
+def evaluator() -> Recognizer:
     torch.manual_seed(0)
     return Recognizer({"smile": ["no", "yes"]}, 4, 32).eval()
 
@@ -35,12 +35,12 @@ def test_on_a_schedule_counted_in_images_also_across_a_resume(tmp_path):
 
     plan = settings(budget_images=24, evaluate_every=8, state_every=8)
     arguments = (variant("cyclegan"), plan, *PAIR, HELD_OUT)
-    whole = train(*arguments, judge=judge()).held_out
+    whole = train(*arguments, evaluator=evaluator()).held_out
     assert whole["images"].tolist() == [8, 16, 24]
     try:
-        train(*arguments, tmp_path, Heard(), judge=judge())
+        train(*arguments, tmp_path, Heard(), evaluator=evaluator())
     except KeyboardInterrupt:
-        resumed = train(*arguments, tmp_path, judge=judge())
+        resumed = train(*arguments, tmp_path, evaluator=evaluator())
     pd.testing.assert_frame_equal(resumed.held_out, whole)
     assert resumed.resumed_from == 8
     assert [{"images": images, **metrics} for images, metrics in told] == whole.to_dict("records")[
@@ -51,7 +51,7 @@ def test_on_a_schedule_counted_in_images_also_across_a_resume(tmp_path):
 def test_measuring_changes_neither_weights_nor_key():
     plain = train(variant("xgan"), settings(budget_images=16), *PAIR, HELD_OUT)
     plan = settings(budget_images=16, evaluate_every=4)
-    measured = train(variant("xgan"), plan, *PAIR, HELD_OUT, judge=judge())
+    measured = train(variant("xgan"), plan, *PAIR, HELD_OUT, evaluator=evaluator())
     assert measured.key == plain.key
     weights = measured.translator.network.state_dict()
     assert all(torch.equal(weights[k], v) for k, v in plain.translator.network.state_dict().items())
@@ -59,14 +59,16 @@ def test_measuring_changes_neither_weights_nor_key():
 
 
 def test_last_row_is_of_the_weights_that_are_kept():
-    result = train(variant("cyclegan"), settings(), *PAIR, HELD_OUT, judge=judge())
-    again = HeldOut(HELD_OUT, PAIR, judge()).measure(result.translator)
+    result = train(variant("cyclegan"), settings(), *PAIR, HELD_OUT, evaluator=evaluator())
+    again = HeldOut(HELD_OUT, PAIR, evaluator()).measure(result.translator)
     assert result.held_out.iloc[-1].drop("images").to_dict() == again
 
 
 def test_too_few_images_for_kid_leave_the_cycle_error():
     few = tuple(d.take(range(MIN_IMAGES - 1)) for d in HELD_OUT)
-    result = train(variant("cyclegan"), settings(budget_images=4), *PAIR, few, judge=judge())
+    result = train(
+        variant("cyclegan"), settings(budget_images=4), *PAIR, few, evaluator=evaluator()
+    )
     assert set(result.held_out) == {"images", "cycle_l1_photos", "cycle_l1_anime"}
 
 

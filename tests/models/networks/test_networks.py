@@ -8,13 +8,10 @@ import torch.nn.functional as F
 
 from models.errors import ModelError
 from models.networks.blocks import Blur, conv_block
+from models.networks.discriminators import DomainClassifier, PatchDiscriminator
 from models.networks.norms import Norm2d
-from models.networks.translator import (
-    DomainClassifier,
-    PatchDiscriminator,
-    TrainingNetworks,
-    TranslationNetwork,
-)
+from models.networks.training_networks import TrainingNetworks
+from models.networks.translator import TranslationNetwork
 from models.variants import BUILT_IN, variant_from_dict
 from tests.models.helpers import variant
 

@@ -42,13 +42,13 @@ def test_flipped_borders_are_reflection_padding(width, layout):
 
 def test_training_asks_torch_for_it_and_leaves_torch_as_it_was(monkeypatch):
     asked: list[bool] = []
-    losses = engine.generator_losses
+    backward = engine.generator_backward
 
     def watched(*arguments):
         asked.append(torch.are_deterministic_algorithms_enabled())
-        return losses(*arguments)
+        return backward(*arguments)
 
-    monkeypatch.setattr(engine, "generator_losses", watched)
+    monkeypatch.setattr(engine, "generator_backward", watched)
     plain, same = (
         train(variant("cyclegan"), settings(budget_images=8, deterministic=on), *PAIR, HELD_OUT)
         for on in (False, True)

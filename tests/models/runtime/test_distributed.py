@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import socket
 import subprocess
@@ -16,10 +17,11 @@ import torch
 from safetensors.torch import load_file
 
 from models.errors import ModelError
-from models.training.settings import check, training_key
+from models.training.keys import check, training_key
 from tests.models.helpers import domain, settings, variant, write_splits
+from tests.models.training import train_shared
+from tests.project import PATIENCE, ROOT
 
-ROOT = Path(__file__).resolve().parents[3]
 # Nothing that each process draws for itself, no mask and no noise: so two compare with one.
 EXACT: dict[str, Any] = {"flip": False, "shift": 0.0, "return_noise": 0.0}
 FEW: dict[str, Any] = {
@@ -28,17 +30,19 @@ FEW: dict[str, Any] = {
     "log_every": 8,
     "lr": 1e-3,
     "pool_size": 50,  # never full here: a full one gives other translations back in each process
-    "precision": "fp32",
 }
 
 
-def start(rank: int, count: int, port: int, *arguments: str) -> subprocess.Popen[str]:
-    """One of `count` processes, with the environment that torchrun gives it."""
-    place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "MASTER_PORT": port}
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1"}
-    env |= {name: str(value) for name, value in place.items()}
-    command = [sys.executable, "-m", "tests.models.training.train_shared", *arguments]
-    return subprocess.Popen(command, cwd=ROOT, env=env, stderr=subprocess.PIPE, text=True)
+# Forked off one that has imported torch, as the import takes longer than the run.
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["tests.models.training.train_shared"])
+
+
+def one_of(place: dict[str, str], said: Path, arguments: list[str]) -> None:
+    """Train as one of several processes, with the environment that torchrun gives it."""
+    os.environ |= place
+    os.dup2(os.open(said, os.O_WRONLY | os.O_CREAT), 2)
+    train_shared.main(*arguments)
 
 
 def shared(count: int, folder: Path, plan: dict[str, Any], stop: str = "") -> list[tuple[int, str]]:
@@ -46,25 +50,33 @@ def shared(count: int, folder: Path, plan: dict[str, Any], stop: str = "") -> li
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
+    folder.mkdir(exist_ok=True)
     arguments = [str(folder / "state"), str(folder), json.dumps(plan), *([stop] if stop else [])]
-    running = [start(i, count, port, *arguments) for i in range(count)]
-    try:
-        told = [process.communicate(timeout=90)[1] for process in running]
-    finally:
-        for process in running:
-            process.kill()
-    return [(process.returncode, text) for process, text in zip(running, told, strict=True)]
+    running, said = [], [folder / f"said {rank}" for rank in range(count)]
+    for rank in range(count):
+        place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "MASTER_PORT": port}
+        env = {"MASTER_ADDR": "127.0.0.1"} | {name: str(value) for name, value in place.items()}
+        running.append(PROCESSES.Process(target=one_of, args=(env, said[rank], arguments)))
+        running[-1].start()
+    for process in running:
+        process.join(PATIENCE)
+        process.kill()
+        process.join()
+    return [
+        (process.exitcode, path.read_text(encoding="utf-8"))
+        for process, path in zip(running, said, strict=True)
+    ]
 
 
 def trained(folder: Path) -> dict[str, torch.Tensor]:
     return load_file(folder / "generator.safetensors")
 
 
-@pytest.mark.parametrize("accumulate", [1, 2])
-def test_two_processes_give_what_one_gives(accumulate, tmp_path):
+def test_two_processes_give_what_one_gives(tmp_path):
+    """Each with its share of a batch in two parts."""
     plan = {"variant": {**EXACT, "penalty": "r1"}, "settings": FEW}
     assert shared(1, tmp_path / "one", plan)[0][0] == 0
-    plan = {**plan, "settings": {**FEW, "accumulate": accumulate}}
+    plan = {**plan, "settings": {**FEW, "accumulate": 2}}
     assert [code for code, _ in shared(2, tmp_path / "two", plan)] == [0, 0]
     losses = [pd.read_csv(tmp_path / name / "history.csv") for name in ("one", "two")]
     pd.testing.assert_frame_equal(*losses, rtol=1e-4, atol=1e-5)
@@ -114,7 +126,9 @@ def test_torchrun_starts_it_and_the_first_process_alone_writes(tmp_path):
     ]
     command = [*torchrun, "--nproc-per-node", "2", *script]
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=90)
+    done = subprocess.run(
+        command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=PATIENCE
+    )
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("8 of 8 images") == 1
     assert trained(tmp_path)

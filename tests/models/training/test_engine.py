@@ -10,17 +10,25 @@ import pytest
 import torch
 
 from models.checkpoint import untrained_translator
+from models.data.conditioning import one_hot
+from models.domains import DOMAINS
 from models.errors import ModelError
 from models.losses import functions as losses
 from models.losses.adversarial import FORMS
-from models.networks.translator import TrainingNetworks
+from models.losses.objective import (
+    Step,
+    discriminator_terms,
+    generator_terms,
+    weighted_sum,
+)
+from models.networks.training_networks import TrainingNetworks
 from models.recognizer.network import Recognizer
 from models.training.callback import Silent
 from models.training.engine import train
-from models.training.settings import training_key
+from models.training.keys import training_key
 from models.variants import LOSSES, Variant, variant_from_dict
 from pipeline.core import yaml_files
-from tests.models.helpers import domain, settings, variant
+from tests.models.helpers import assert_descends, domain, settings, variant
 
 PHOTOS, ANIME = domain("photos"), domain("anime")
 HELD_OUT = (domain("photo val", 3), domain("anime val", 3))
@@ -61,15 +69,17 @@ def assert_only_generators_moved(networks: TrainingNetworks, spec: Variant) -> N
 
 
 @pytest.mark.parametrize("architecture", ["cyclegan", "xgan"])
-def test_overfits_eight_images(architecture):
-    """Forty steps on 8 + 8 images: the pixel losses fall by a third and more."""
-    photos, anime = PHOTOS.take(range(8)), ANIME.take(range(8))
-    spec = variant(architecture, channels=8, return_noise=0.0, shift=0.0)
-    plan = settings(budget_images=320, batch_size=8, lr=2e-3, log_every=32)
-    history = train(spec, plan, photos, anime, HELD_OUT).history
-    pixel = ["cycle", "identity"] if architecture == "cyclegan" else ["cycle", "reconstruction"]
-    first, last = history[pixel].sum(axis=1).iloc[[0, -1]]
-    assert last < 0.7 * first
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_pixel_loss_alone_falls(architecture, precision):
+    """Nothing but copies to learn, of two images: far from any luck within twenty steps."""
+    photos, anime = PHOTOS.take(range(2)), ANIME.take(range(2))
+    losses = {"identity": 1} if architecture == "cyclegan" else {"reconstruction": 1}
+    spec = variant(architecture, norm="layer", flip=False, shift=0.0, losses=losses)
+    plan = settings(
+        budget_images=40, batch_size=2, lr=3e-3, log_every=2, decay_from=1.0, precision=precision
+    )
+    history = train(spec, plan, photos, anime, HELD_OUT).history[[*losses]].sum(axis=1)
+    assert history.iloc[-5:].mean() < 0.9 * history.iloc[0]
 
 
 def test_logs_and_samples_come_on_a_schedule_counted_in_images():
@@ -171,8 +181,8 @@ def test_nan_stops_the_run_names_the_loss_and_keeps_the_last_good_state(tmp_path
     [
         ({"batch_size": 17}, "photos has 16 images, a batch needs 17"),
         ({"image_size": 48}, "photos are 32 px, `image_size` is 48"),
-        ({"budget_images": 0}, "`budget_images` must be above 0"),
-        ({"decay_from": 1.5}, "`decay_from` must lie in 0…1"),
+        ({"budget_images": 0}, "`budget_images` must be a whole number above 0"),
+        ({"decay_from": 1.5}, "`decay_from` must be a number in 0…1"),
         ({"precision": "fp8"}, "unknown precision 'fp8'"),
         ({"device": "abacus"}, "device 'abacus' is not available"),
     ],
@@ -212,19 +222,6 @@ def test_generators_move_once_in_so_many_discriminator_steps(made):
         x.ne(start[name]).any()
         for name, x in made[2].translator.state_dict(prefix="translator.").items()
     )
-
-
-def test_wasserstein_critic_learns_to_tell_the_domains_apart():
-    """Its estimate of the distance grows, and the penalty keeps its slope from growing along."""
-    spec = variant(
-        "cyclegan", adversarial_form="wasserstein", penalty="gradient_penalty",
-        discriminator_norm="none", discriminator_steps=5, losses={"adversarial": 1},
-    )  # fmt: skip
-    plan = settings(budget_images=1600, batch_size=8, lr=1e-3, log_every=160)
-    history = train(spec, plan, PHOTOS, ANIME, HELD_OUT).history
-    distance = -history[["discriminator_photos", "discriminator_anime"]].sum(axis=1)
-    assert distance.iloc[-1] > distance.iloc[0] + 0.1
-    assert (history[["penalty_photos", "penalty_anime"]].iloc[-1] < 0.5).all()
 
 
 def test_clipped_weights_stay_within_their_limit(made):
@@ -286,21 +283,54 @@ def test_losses_that_ask_a_recognizer_need_one_and_leave_it_as_it_is():
 
 FULL = Path(__file__).resolve().parents[3] / "profiles/full.yaml"
 ROWS = yaml_files.read(FULL)["variants"]
+LEARNT = [name for name in ROWS if name != "gatys"]
 
 
-@pytest.mark.parametrize("name", [name for name in ROWS if name != "gatys"])
-def test_every_row_of_the_full_profile_overfits_eight_images(name):
-    """What no discriminator pulls at falls by a quarter and more within forty steps."""
-    small = {"channels": 8, "blocks": 2, "discriminator_channels": 4, "discriminator_layers": 2}
-    spec = variant_from_dict({**ROWS[name], **small}, name)
-    photos, anime = PHOTOS.take(range(8)), ANIME.take(range(8))
-    steps = 40 * spec.discriminator_steps
-    plan = settings(budget_images=8 * steps, batch_size=8, lr=2e-3, log_every=8 * steps // 10)
-    history = train(spec, plan, photos, anime, HELD_OUT, recognizer=recognizer()).history
-    assert history.notna().all().all()
-    own = [term for term in spec.losses if term not in ("adversarial", "domain_adversarial")]
-    objective = sum(spec.weight(term) * history[term] for term in own)
-    assert objective.iloc[-1] < 0.75 * objective.iloc[0]
+def row(name: str) -> Variant:
+    """A row of the full profile, with tiny networks."""
+    small = {"channels": 4, "blocks": 2, "discriminator_channels": 4, "discriminator_layers": 2}
+    return variant_from_dict({**ROWS[name], **small}, name)
+
+
+@pytest.mark.parametrize("name", LEARNT)
+def test_every_row_of_the_full_profile_trains(name, made):
+    spec = row(name)
+    budget = 8 * spec.discriminator_steps
+    plan = settings(budget_images=budget, batch_size=4, log_every=budget)
+    result = train(spec, plan, PHOTOS, ANIME, HELD_OUT, recognizer=recognizer())
+    assert result.history.notna().all().all()
+    assert set(spec.losses) <= set(result.history)
+    torch.manual_seed(plan.seed)
+    start = TrainingNetworks(spec, 32, recognizer().feature_count).state_dict()
+    moved = [name for name, x in made[0].state_dict().items() if x.ne(start[name]).any()]
+    assert {name.split(".")[0] for name in moved} >= {"translator", "discriminators"}
+
+
+@pytest.mark.parametrize("name", LEARNT)
+def test_every_row_of_the_full_profile_descends(name):
+    """What generators minimise, but for what pulls at discriminators, and what these do."""
+    torch.manual_seed(0)
+    spec, asked = row(name), recognizer().eval().requires_grad_(False)
+    networks = TrainingNetworks(spec, 32, asked.feature_count)
+    real = {d: torch.rand(4, 3, 32, 32) * 2 - 1 for d in DOMAINS}
+    known = torch.zeros(4, len(spec.labels)).long()
+    labels = {d: one_hot(known, spec.labels) for d in DOMAINS} if spec.labels else None
+
+    def step() -> Step:
+        return Step(networks, real, spec, 0.5, asked, labels)
+
+    def objective() -> torch.Tensor:
+        terms = generator_terms(step())
+        ours = {k: x for k, x in terms.items() if k not in ("adversarial", "domain_adversarial")}
+        return weighted_sum(ours, spec)
+
+    def verdict() -> torch.Tensor:
+        now = step()
+        fakes = {d: (now.fake(d).detach(), *now.labels_of_fake(d)) for d in DOMAINS}
+        return sum(discriminator_terms(now, fakes).values())
+
+    assert_descends(objective, networks.generator_parameters())
+    assert_descends(verdict, networks.discriminators.parameters())
 
 
 def test_a_run_without_a_gpu_says_once_what_it_will_cost(capfd):

@@ -8,7 +8,6 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
 
 import pytest
 import torch
@@ -76,7 +75,7 @@ def test_no_step_waits_for_the_gpu(architecture, monkeypatch) -> None:
         return means(self, images)
 
     monkeypatch.setattr(Meter, "means", synchronise)
-    plan = replace(settings(budget_images=64, log_every=16, state_every=0), precision="bf16")
+    plan = settings(budget_images=64, log_every=16, state_every=0, precision="bf16", device="cuda")
     data = domain("photos"), domain("anime")
     try:
         result = train(variant(architecture), plan, *data, data, callback=Strict())

@@ -10,7 +10,7 @@ import torch
 
 from models.data.domain import Domain
 from models.losses import functions as losses
-from models.networks.translator import TrainingNetworks
+from models.networks.training_networks import TrainingNetworks
 from models.runtime.sampling import reseed
 from models.training.batches import Batches
 from models.training.callback import Silent
@@ -27,7 +27,7 @@ from models.training.pretraining import (
 )
 from models.training.state import load_state, state_path
 from models.variants import Variant, variant_from_dict
-from tests.models.helpers import domain, settings, variant
+from tests.models.helpers import assert_descends, domain, settings, variant
 
 HAIR = {"hair": ["black", "blonde"]}
 
@@ -110,23 +110,20 @@ KINDS = {
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_generator_learns_to_restore(kind):
-    """Its own eight + eight images, in ninety-six steps; every weight takes part."""
+    """A step lowers the loss on its batch, and in a training every weight takes part."""
     architecture, changes = KINDS[kind]
-    # The layer norm keeps colours, which are most of what there is to restore here.
-    quick = {"norm": "layer", "channels": 8, "shift": 0.0, "flip": False}
-    spec = variant(architecture, **{**quick, **changes}, pretraining=1.0)
-    plan = settings(budget_images=768, batch_size=8, lr=2e-3, log_every=64, precision="bf16")
-    few = Batches(spec, plan, PHOTOS.take(range(8)), ANIME.take(range(8)), CPU)
+    spec = variant(architecture, **changes, pretraining=1.0)
+    plan = settings(budget_images=16, batch_size=8, log_every=8)
+    few = batches_of(spec, plan)
     torch.manual_seed(0)
     network = TrainingNetworks(spec, 32).translator
     before = {name: x.clone() for name, x in network.state_dict().items()}
     history = pretrain(network, spec, plan, few, None).history
-    assert [row["images"] for row in history] == list(range(64, 769, 64))
-    # A residual generator starts from a copy, so it has less to learn.
-    goal = 0.85 if spec.residual else 0.75
-    assert history[-1]["masked_reconstruction"] < goal * history[0]["masked_reconstruction"]
+    assert [row["images"] for row in history] == [8, 16]
     still = {name for name, x in network.state_dict().items() if torch.equal(x, before[name])}
     assert not still
+    real, labels = few.at(few.orders(STREAM), 0)
+    assert_descends(lambda: restoration_loss(network, real, labels), network.parameters())
 
 
 def test_it_sees_its_share_of_the_budget_in_whole_batches():

@@ -15,8 +15,8 @@ VARIANTS = {
     "xgan": variant("xgan"),
     "pretrained": variant("cyclegan", pretraining=0.5),
 }
-# Images; a save every 16. The first has to outlast ten kills.
-BUDGETS = {"cyclegan": 800, "xgan": 240, "pretrained": 240}
+# Images; a save every 16. The first has to outlast five kills.
+BUDGETS = {"cyclegan": 400, "xgan": 240, "pretrained": 240}
 
 
 def main(name: str, state_dir: str, out: str) -> None:

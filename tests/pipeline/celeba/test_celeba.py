@@ -182,6 +182,18 @@ def test_every_size_from_the_same_code_and_enlarging_is_counted(folder: Path, si
     assert len(lines) == (size == 256)
 
 
+def test_linked_photos_are_read_wherever_they_lie(folder: Path, tmp_path: Path) -> None:
+    """As DVC's cache has them with `cache.type symlink`."""
+    before = celeba.align_photos(settings(folder), ALIGN, NOTHING, workers=1)
+    images = folder / "img_align_celeba"
+    images.rename(tmp_path / "elsewhere")
+    images.mkdir()
+    for file in (tmp_path / "elsewhere").iterdir():
+        (images / file.name).symlink_to(file)
+    after = celeba.align_photos(settings(folder), ALIGN, NOTHING, workers=1)
+    pd.testing.assert_frame_equal(after.frame, before.frame)
+
+
 def test_exact_duplicates_are_dropped_and_counted(folder: Path) -> None:
     images = folder / "img_align_celeba"
     shutil.copy(images / name(1), images / name(2))
@@ -238,7 +250,11 @@ def all_broken(folder: Path) -> None:
         (lambda folder: None, {"keep": {"Bald": True}}, ["no image is left"]),
         (lambda folder: None, {"drop": {"Blury": True}}, ["celeba.drop", "mean 'Blurry'"]),
         (lambda folder: None, {"male_fraction": 0.2}, ["leave no men", "celeba.keep"]),
-        (lambda folder: None, {"eyes": "no.onnx"}, ["no.onnx is missing", "YuNet"]),
+        (
+            lambda folder: None,
+            {"eyes": "no.onnx"},
+            ["no.onnx does not exist", "celeba/no.onnx, then no.onnx", "YuNet"],
+        ),
     ],
 )
 def test_a_wrong_copy_ends_in_one_clear_line(folder: Path, spoil, changes, words) -> None:

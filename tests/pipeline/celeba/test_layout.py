@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import zipfile
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -13,7 +16,9 @@ import pytest
 import torchvision.datasets
 
 from pipeline.celeba import __main__ as celeba
+from pipeline.celeba import download as celeba_download
 from pipeline.celeba import layout as celeba_layout
+from pipeline.celeba.download import FILES
 from pipeline.celeba.layout import ATTRIBUTES, IDENTITY, PARTITION
 from pipeline.celeba.yunet import Yunet
 from pipeline.core import tables
@@ -22,7 +27,9 @@ from pipeline.core.params import Align
 from pipeline.demo.attributes import CELEBA_ATTRIBUTES
 from pipeline.imaging import images
 from pipeline.imaging.align import align_face, template_eyes
+from tests.crawl.misbehaving import Fault, Server, Site, body, status
 from tests.pipeline.celeba.test_celeba import ALIGN, LANDMARKS, NOTHING, settings, write_celeba
+from tests.pipeline.conftest import write_params
 
 SHARED = Path(__file__).resolve().parents[3] / ".." / "shared" / "data"
 WILD = SHARED / "celeba_wild"
@@ -141,62 +148,75 @@ def test_the_template_is_refused_for_wild_images(folder: Path) -> None:
         celeba.align_photos(asked, ALIGN, NOTHING, workers=1)
 
 
-def test_a_download_is_read_and_its_unpacked_images_go(
+@pytest.fixture
+def drive(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    target, calls = tmp_path / "fresh", []
+) -> Iterator[tuple[Site, Path]]:
+    """A drive with the folder's files, and an empty place that they are asked into."""
+    with zipfile.ZipFile(folder / "img_align_celeba.zip", "w") as archive:
+        for file in (folder / "img_align_celeba").iterdir():
+            archive.write(file, f"img_align_celeba/{file.name}")
+    files = {name: (folder / name).read_bytes() for name in FILES if (folder / name).is_file()}
+    listed = [(f"{name}-id", hashlib.md5(data).hexdigest(), name) for name, data in files.items()]
+    monkeypatch.setattr(torchvision.datasets.CelebA, "file_list", listed)
+    monkeypatch.chdir(tmp_path)
+    write_params({"web": {"allow_private_hosts": ["127.0.0.1"], "retries": 0}})
+    site = Site({f"/{name}-id": body(data) for name, data in files.items()})
+    with Server(site) as server:
+        monkeypatch.setattr(celeba_download, "DRIVE", f"http://127.0.0.1:{server.address[1]}/")
+        yield site, tmp_path / "fresh"
 
-    class Fake:
-        base_folder = "celeba"
 
-        def __init__(self, root: str, split: str, download: bool) -> None:
-            calls.append((root, split, download))
-            shutil.copytree(folder, Path(root) / "celeba")
-            with zipfile.ZipFile(Path(root) / "celeba/img_align_celeba.zip", "w") as archive:
-                for file in (folder / "img_align_celeba").iterdir():
-                    archive.write(file, f"img_align_celeba/{file.name}")
-
-    monkeypatch.setattr(torchvision.datasets, "CelebA", Fake)
+def test_a_download_is_read_and_goes_on_where_it_was(drive: tuple[Site, Path]) -> None:
+    site, target = drive
+    whole = site.faults.pop(f"/{PARTITION}-id")
+    with pytest.raises(StageError, match="HTTP 404"):
+        celeba.align_photos(settings(target, download=True), ALIGN, NOTHING, workers=1)
+    site.faults[f"/{PARTITION}-id"] = whole
     for _ in range(2):
         photos = celeba.align_photos(settings(target, download=True), ALIGN, NOTHING, workers=1)
         assert photos.counts["kept"] == 7
-    assert calls == [(str(target), "all", True)]  # the second run finds the files
-    assert not (target / "celeba/img_align_celeba").exists()
-
-
-class QuotaError(Exception):
-    """gdown's errors are no built-in ones."""
+    asked = Counter(seen.path.removesuffix("-id").removeprefix("/") for seen in site.seen)
+    assert asked == dict.fromkeys(asked, 1) | {PARTITION: 2}
 
 
 @pytest.mark.parametrize(
-    "error",
-    [
-        QuotaError("Too many users have viewed\nor downloaded this file recently. " + "x" * 500),
-        ModuleNotFoundError("To download files from GDrive, 'gdown' is required."),
-        RuntimeError("Dataset not found or corrupted."),
-        OSError(),
-    ],
+    ("fault", "words"),
+    [(body(b"<html>Too many users"), "another md5"), (status(403), "HTTP 403")],
 )
 def test_google_drives_refusal_says_how_to_place_the_files(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+    drive: tuple[Site, Path], fault: Fault, words: str
 ) -> None:
-    def refuse(*args: object, **kwargs: object) -> None:
-        raise error
-
-    monkeypatch.setattr(torchvision.datasets, "CelebA", refuse)
-    with pytest.raises(StageError) as told:
-        celeba.align_photos(settings(tmp_path / "new", download=True), ALIGN, NOTHING, workers=1)
+    site, target = drive
+    site.faults = dict.fromkeys(site.faults, fault)
+    with pytest.raises(StageError, match=words) as told:
+        celeba.align_photos(settings(target, download=True), ALIGN, NOTHING, workers=1)
     message = str(told.value)
     assert "\n" not in message and len(message) < 600
     for word in ("img_align_celeba.zip", ATTRIBUTES, IDENTITY, PARTITION, "download: false"):
         assert word in message
-    assert str(tmp_path / "new") in message and "mmlab" in message
+    assert str(target) in message and "mmlab" in message
+    assert not list(target.rglob("*.*"))
 
 
-def test_a_file_that_is_no_model_is_told(folder: Path) -> None:
-    (folder / "yunet.onnx").write_bytes(b"no model")
-    asked = settings(folder, eyes=str(folder / "yunet.onnx"))
-    with pytest.raises(StageError, match="is no YuNet model"):
+def test_without_a_contact_the_drive_is_not_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_params({})
+    with pytest.raises(StageError, match="web.contact is empty and drive.usercontent.google.com"):
+        celeba.align_photos(settings(tmp_path / "new", download=True), ALIGN, NOTHING, workers=1)
+
+
+@pytest.mark.parametrize("place", ["celeba/yunet.onnx", "yunet.onnx"])
+def test_a_model_is_looked_for_beside_the_images_and_then_from_the_root(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "yunet.onnx").write_bytes(b"no model")
+    (tmp_path / place).write_bytes(b"no model")
+    asked = settings(folder, eyes="yunet.onnx")
+    with pytest.raises(StageError, match=f"celeba.eyes: \\S*{place} is no YuNet model"):
         celeba.align_photos(asked, ALIGN, NOTHING, workers=1)
 
 

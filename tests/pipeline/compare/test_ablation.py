@@ -94,7 +94,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("DVC_ROOT", raising=False)
     write_params({"train": {"seed": 1}})
-    outs = ["checkpoints", ablation.LEADERBOARD]
+    outs = ["checkpoints", ablation.LEADERBOARD.as_posix()]
     stages = {
         "data": {"cmd": "cp raw data", "deps": ["raw"], "outs": ["data"]},
         "work": {

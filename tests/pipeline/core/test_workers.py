@@ -20,8 +20,7 @@ from pipeline.core.params import Align, Compute, Exclude, Faces
 from pipeline.demo.anime.page import draw_page, page_size
 from pipeline.demo.attributes import sample_faces
 from pipeline.duplicates import hashes
-from pipeline.faces import __main__ as faces
-from pipeline.faces import detect
+from pipeline.faces import detect, extract
 from pipeline.faces.annotations import boxes_of
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -59,19 +58,19 @@ def raw() -> pd.DataFrame:
         name = hashlib.sha256(data).hexdigest()
         rows.append(
             {"id": name, "image": {"bytes": data, "path": None}, "md5": ""}
-            | dict.fromkeys(faces.PROVENANCE, str(seed))
+            | dict.fromkeys(extract.PROVENANCE, str(seed))
         )
     return pd.DataFrame(rows)
 
 
 @pytest.fixture(scope="module")
-def by_one(raw: pd.DataFrame) -> faces.FacesResult:
+def by_one(raw: pd.DataFrame) -> extract.FacesResult:
     return find(raw, 1)
 
 
-def find(raw: pd.DataFrame, workers: int) -> faces.FacesResult:
+def find(raw: pd.DataFrame, workers: int) -> extract.FacesResult:
     batches = (raw.iloc[[row]] for row in range(len(raw)))
-    return faces.find_faces(batches, SETTINGS, ALIGN, Exclude(), workers)
+    return extract.find_faces(batches, SETTINGS, ALIGN, Exclude(), workers)
 
 
 def placed(way: str, request: pytest.FixtureRequest) -> tuple[int, Compute]:

@@ -15,12 +15,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from crawl.exclude import Exclusions
 from crawl.outcomes import Outcome
 from crawl.posts import Post
 from crawl.run import Result
 from pipeline.core import stage, tables
 from pipeline.core.errors import StageError
+from pipeline.core.exclude import Exclusions
 from pipeline.core.paths import FAILURES, POSTS, RAW
 from pipeline.crawl import __main__ as crawl
 from pipeline.crawl import raw as raw_shards
@@ -184,10 +184,11 @@ def test_excluded_bytes_are_excluded_whoever_posts_them(booru: FakeRun) -> None:
 
 def test_nothing_left_is_one_clear_line(booru: FakeRun) -> None:
     run(100)
-    before = shards()
+    before, listed = shards(), FAILURES.read_bytes()
     with pytest.raises(StageError, match=r"none of 100 posts .*'excluded': 100"):
         run(100, {"tags": ["1girl"]}, frozen=True)
-    assert shards() == before
+    assert shards() == before and FAILURES.read_bytes() == listed
+    assert not [path for path in Path("data").rglob("*") if path.name.endswith(".part")]
 
 
 def results(sizes: list[tuple[str, int, int]]) -> Iterator[Result]:

@@ -23,14 +23,18 @@ SCRIPT = f"""
 import sys
 from pathlib import Path
 import pandas as pd
-from crawl.exclude import Exclusions
+from pipeline.core.exclude import Exclusions
 from crawl.run import crawl
-from crawl.session import Session
 from crawl.settings import CrawlSettings
-from pipeline import raw, tables
+from crawl.web.session import Session
+from pipeline.core import tables
+from pipeline.crawl import raw
 posts, work, port = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 settings = CrawlSettings(
-    rate=0, concurrency={CONCURRENCY}, allow_private_hosts=("site.demo",), max_failure_fraction=1
+    rate=float("inf"),
+    concurrency={CONCURRENCY},
+    allow_private_hosts=("site.demo",),
+    max_failure_fraction=1,
 )
 tally = raw.Tally()
 with (
@@ -39,7 +43,7 @@ with (
 ):
     results = crawl(pd.read_parquet(posts), settings, work / "state", session)
     raw.store(results, out, Exclusions(), 256, tally)
-    tables.write_file(out / "failures.parquet", tally.frame())
+    tables.write_file(work / "dropped.parquet", tally.frame())
 """
 
 
@@ -71,7 +75,8 @@ def recorded(work: Path) -> int:
 
 
 def tables_of(work: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted((work / "data/raw").iterdir())}
+    files = [*sorted((work / "data/raw").iterdir()), work / "dropped.parquet"]
+    return {path.name: path.read_bytes() for path in files}
 
 
 def test_killed_at_twenty_moments_the_tables_are_the_same(site: Site, tmp_path: Path) -> None:

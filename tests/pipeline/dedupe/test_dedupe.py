@@ -15,7 +15,8 @@ import pytest
 
 from pipeline.core import tables, yaml_files
 from pipeline.core.params import Align, Dedupe
-from pipeline.dedupe import __main__ as dedupe
+from pipeline.dedupe import __main__ as stage_dedupe
+from pipeline.dedupe.deduplicate import dedupe
 from pipeline.demo.anime.page import draw_page, page_size
 from pipeline.demo.attributes import FaceAttributes, sample_faces
 from pipeline.duplicates import hashes
@@ -23,7 +24,7 @@ from pipeline.duplicates.registration import compare, shrink
 from pipeline.duplicates.rules import VARIANT, keepers, kept_relations
 from pipeline.imaging.align import align_face
 
-SETTINGS = Dedupe(same_bits=40, judge_bits=104, same_correlation=0.95, variant_correlation=0.72)
+SETTINGS = Dedupe(same_bits=40, unsure_bits=104, same_correlation=0.95, variant_correlation=0.72)
 ALIGN = Align(size=64, eye_distance=0.26, eye_line=0.5, max_border=0.2)
 SHARED = Path(__file__).resolve().parents[3] / ".." / "shared" / "data"
 REAL = {
@@ -119,7 +120,7 @@ def with_copies(originals: list[np.ndarray], every: int) -> pd.DataFrame:
 
 def recall_and_lost(table: pd.DataFrame) -> tuple[dict[str, float], float]:
     """Share of copies of each kind that went, and share of faces of which nothing is left."""
-    kept = dedupe.dedupe(table, SETTINGS, workers=1).kept
+    kept = dedupe(table, SETTINGS, workers=1).kept
     planted = table[table["kind"] != "original"].groupby("kind").size()
     left = kept[kept["kind"] != "original"].groupby("kind").size()
     recall = 1 - left.reindex(planted.index, fill_value=0) / planted
@@ -173,7 +174,7 @@ def test_the_largest_then_sharpest_copy_is_kept_with_all_tags() -> None:
             row(copy_of(rgb, "resized", rng), 0, "crowd", tags="red_hair 2girls", page_faces=2),
         ]
     )
-    result = dedupe.dedupe(table, SETTINGS, workers=1)
+    result = dedupe(table, SETTINGS, workers=1)
     (kept,) = result.kept.to_dict("records")
     assert kept["kind"] == "large" and kept["copies"] == 3 and kept["cluster"] == min(table["id"])
     assert kept["tags"] == "1girl 2girls blue_hair red_hair smile solo"
@@ -189,7 +190,7 @@ def test_the_largest_then_sharpest_copy_is_kept_with_all_tags() -> None:
 def test_exact_copies_of_two_sources_are_one_face() -> None:
     rgb = next(drawn_faces(1))
     table = pd.DataFrame([row(rgb, 0, source="a"), row(rgb, 0, source="b")])
-    result = dedupe.dedupe(table, SETTINGS, workers=1)
+    result = dedupe(table, SETTINGS, workers=1)
     assert len(result.kept) == 1 and result.counts["dropped_across_sources"] == 1
 
 
@@ -213,7 +214,7 @@ def test_registration_tells_copies_variants_and_other_faces_apart() -> None:
 
 
 # The hash alone must not decide: most of these drawings differ in few of its bits.
-JUDGED = SETTINGS.model_copy(update={"same_bits": 4})
+UNSURE = SETTINGS.model_copy(update={"same_bits": 4})
 
 
 def variants_table() -> pd.DataFrame:
@@ -228,7 +229,7 @@ def variants_table() -> pd.DataFrame:
 
 def test_variants_are_kept_and_listed() -> None:
     table = variants_table()
-    result = dedupe.dedupe(table, JUDGED, workers=1)
+    result = dedupe(table, UNSURE, workers=1)
     assert len(result.kept) == len(table) and len(result.dropped) == 0
     related = {frozenset(pair) for pair in kept_relations(result.pairs).itertuples(index=False)}
     couples = {frozenset(group) for _, group in table.groupby("face")["id"]}
@@ -238,7 +239,7 @@ def test_variants_are_kept_and_listed() -> None:
 
 def test_dropped_variants_are_each_a_variant_of_the_kept_face_and_say_nothing_of_it() -> None:
     table = variants_table()
-    result = dedupe.dedupe(table, JUDGED.model_copy(update={"variants": "drop"}), workers=1)
+    result = dedupe(table, UNSURE.model_copy(update={"variants": "drop"}), workers=1)
     assert set(result.kept["face"]) <= set(range(7)) and set(result.kept["kind"]) == {"v0"}
     assert result.kept["tags"].eq("1girl tag_0").all()
     assert result.dropped["verdict"].eq(VARIANT).all()
@@ -269,39 +270,39 @@ def test_photos_of_strangers_are_no_variants() -> None:
     if not path.is_file():
         pytest.skip(f"no real faces at {path}")
     table = pd.DataFrame([row(rgb, n) for n, rgb in enumerate(real_faces(path, count))])
-    counts = dedupe.dedupe(table, SETTINGS, workers=1).counts["pairs"]
+    counts = dedupe(table, SETTINGS, workers=1).counts["pairs"]
     assert counts["different"] > 50 and counts[VARIANT] == 0
 
 
 def test_main_writes_kept_dropped_pairs_and_sheets(tmp_path, monkeypatch, fake_run) -> None:
     monkeypatch.chdir(tmp_path)
-    tables.write_frame(dedupe.FACES, "faces", with_copies(list(drawn_faces(8)), every=2))
+    tables.write_frame(stage_dedupe.FACES, "faces", with_copies(list(drawn_faces(8)), every=2))
     everyone = 8 + 4 * len(KINDS)
-    everyone_ids = set(pd.read_parquet(dedupe.FACES)["id"])
+    everyone_ids = set(pd.read_parquet(stage_dedupe.FACES)["id"])
     content = {"compute": {"workers": 1}, "dedupe": SETTINGS.model_dump(), "exclude": {}}
     Path("params.yaml").write_text(yaml_files.dumps(content))
-    dedupe.main()
-    kept = pd.read_parquet(dedupe.OUT)
-    dropped = pd.read_parquet(dedupe.DROPPED / "anime.parquet")
+    stage_dedupe.main()
+    kept = pd.read_parquet(stage_dedupe.OUT)
+    dropped = pd.read_parquet(stage_dedupe.DROPPED / "anime.parquet")
     assert len(kept) + len(dropped) == everyone and set(dropped["kept_id"]) <= set(kept["id"])
-    assert len(pd.read_parquet(dedupe.DROPPED / "anime_pairs.parquet")) >= len(dropped)
-    assert len(list(dedupe.SHEETS.glob("*.png"))) == 4
-    listed = pd.read_csv(dedupe.SHEETS / "pairs.csv")
+    assert len(pd.read_parquet(stage_dedupe.DROPPED / "anime_pairs.parquet")) >= len(dropped)
+    assert len(list(stage_dedupe.SHEETS.glob("*.png"))) == 4
+    listed = pd.read_csv(stage_dedupe.SHEETS / "pairs.csv")
     assert listed["bits_64"].between(0, 64).all() and set(listed["first_id"]) <= everyone_ids
-    assert listed.loc[listed["verdict"] == "judged_same", "correlation"].ge(0.95).all()
+    assert listed.loc[listed["verdict"] == "same_pixels", "correlation"].ge(0.95).all()
     assert fake_run.logged["kept"] == len(kept) and fake_run.logged["excluded"] == 0
 
     content["exclude"] = {"images": [kept["url"][0]]}
     Path("params.yaml").write_text(yaml_files.dumps(content))
-    dedupe.main()
+    stage_dedupe.main()
     assert fake_run.logged["excluded"] == 1 and fake_run.logged["faces"] == everyone - 1
-    assert kept["url"][0] not in set(pd.read_parquet(dedupe.OUT)["url"])
+    assert kept["url"][0] not in set(pd.read_parquet(stage_dedupe.OUT)["url"])
 
 
 def test_nothing_dropped_is_a_table_with_the_same_columns() -> None:
     table = with_copies(list(drawn_faces(2)), every=1)
-    some = dedupe.dedupe(table, SETTINGS, workers=1).dropped
-    none = dedupe.dedupe(table[:2], SETTINGS, workers=1).dropped
+    some = dedupe(table, SETTINGS, workers=1).dropped
+    none = dedupe(table[:2], SETTINGS, workers=1).dropped
     assert len(some) > 0 == len(none)
     assert none.columns.tolist() == some.columns.tolist()
     assert none.dtypes["url"] == some.dtypes["url"] == "str"

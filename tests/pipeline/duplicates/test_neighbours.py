@@ -65,9 +65,9 @@ def test_scan_finds_close_pairs_and_those_of_like_colours(seed: int, count: int)
     assert sorted(neighbours.scan(words, colours, 40, 104, 0.5).tolist()) == expected
 
 
-@pytest.mark.parametrize("judge_bits", [0, 104])
+@pytest.mark.parametrize("unsure_bits", [0, 104])
 def test_near_pairs_do_not_depend_on_how_many_are_searched(
-    monkeypatch: pytest.MonkeyPatch, judge_bits: int
+    monkeypatch: pytest.MonkeyPatch, unsure_bits: int
 ) -> None:
     rng = np.random.default_rng(3)
     both = np.stack([face_like(3000, 1, 300), face_like(3000, 1, 300)[::-1]], axis=1)
@@ -75,8 +75,8 @@ def test_near_pairs_do_not_depend_on_how_many_are_searched(
     # Quarters have exact products, in whatever order they are summed.
     colours = rng.choice(np.array([-0.25, 0.25], np.float32), (3000, 2, 16))
     signatures = hashes.Signatures(bits, colours)
-    small = hashes.near_pairs(signatures, 40, judge_bits)
+    small = hashes.near_pairs(signatures, 40, unsure_bits)
     monkeypatch.setattr(hashes, "SMALL", 0)
-    large = hashes.near_pairs(signatures, 40, judge_bits)
+    large = hashes.near_pairs(signatures, 40, unsure_bits)
     assert len(small) > 1000 and 0 < small["mirror"].mean() < 1
     assert small.equals(large)

@@ -14,12 +14,14 @@ from models.checkpoint import save_translator, untrained_translator
 from models.data.domain import Domain
 from models.errors import ModelError
 from models.metrics.held_out import HeldOut, l1
-from models.recognizer.training import RecognizerSettings, save_recognizer, train_recognizer
+from models.recognizer.training import save_recognizer
 from models.variants import Variant
 from pipeline.core import params, stage, tables
 from pipeline.evaluate import __main__ as evaluate
-from pipeline.evaluate import truth
-from pipeline.evaluate.evaluator import Judge
+from pipeline.evaluate import measure, truth
+from pipeline.evaluate.evaluator import Evaluator
+from pipeline.evaluate.sheet import channels_last
+from tests.models.helpers import light_reader
 
 HEADS = {"hair": ["black", "blonde"], "smile": ["no", "yes"]}
 SIZE = 32
@@ -58,10 +60,9 @@ def train() -> dict[str, Domain]:
 
 
 @pytest.fixture(scope="module")
-def judge(train: dict[str, Domain]) -> Judge:
-    settings = RecognizerSettings(images=640, batch_size=32, lr=0.01, channels=4, device="cpu")
-    recognizer, _ = train_recognizer(list(train.values()), HEADS, settings, seed=1)
-    return Judge(recognizer, train, SETTINGS)
+def evaluator(train: dict[str, Domain]) -> Evaluator:
+    """One that tells the hair for sure, for it was made so: trained, it would here and there."""
+    return Evaluator(light_reader(HEADS, SIZE, limit=136), train, SETTINGS)
 
 
 @pytest.fixture(scope="module")
@@ -72,13 +73,13 @@ def held() -> dict[str, dict[str, Domain]]:
     }
 
 
-def block(translator: Fake, judge: Judge, held: dict) -> dict:
+def block(translator: Fake, evaluator: Evaluator, held: dict) -> dict:
     domains, others = held["val"], held["test"]["anime"].images
-    return evaluate.evaluate_direction(translator, FLAT, judge, "photos2anime", domains, others)
+    return measure.evaluate_direction(translator, FLAT, evaluator, "photos2anime", domains, others)
 
 
-def test_perfect_is_at_the_floor_and_lazy_is_at_the_copy(judge, held):
-    perfect, lazy = block(PERFECT, judge, held), block(LAZY, judge, held)
+def test_perfect_is_at_the_floor_and_lazy_is_at_the_copy(evaluator, held):
+    perfect, lazy = block(PERFECT, evaluator, held), block(LAZY, evaluator, held)
     assert perfect["kid"]["value"] < 0.1 * perfect["copy"]["value"]
     assert perfect["floor"]["low"] < 0.05 * perfect["copy"]["value"]
     assert lazy["kid"] == lazy["copy"]
@@ -86,67 +87,69 @@ def test_perfect_is_at_the_floor_and_lazy_is_at_the_copy(judge, held):
     assert (perfect["kid"]["n_real"], perfect["kid"]["n_fake"]) == (48, 48)
 
 
-def test_agreement_falls_to_chance_when_the_source_is_ignored(judge, held):
-    kept = block(PERFECT, judge, held)["agreement"]["hair"]
-    lost = block(NOT_LOOKING, judge, held)["agreement"]["hair"]
+def test_agreement_falls_to_chance_when_the_source_is_ignored(evaluator, held):
+    kept = block(PERFECT, evaluator, held)["agreement"]["hair"]
+    lost = block(NOT_LOOKING, evaluator, held)["agreement"]["hair"]
     assert kept["translated"]["value"] > 0.95 > lost["translated"]["high"]
     assert kept["copy"]["value"] > 0.95
     assert kept["shuffled"]["low"] < 0.5 < kept["shuffled"]["high"]
 
 
-def test_the_colour_rule_agrees_without_any_network(judge, held):
-    assert block(PERFECT, judge, held)["agreement"]["hair_by_colour"]["translated"]["value"] > 0.95
-    flat = block(FLAT, judge, held)["agreement"]["hair_by_colour"]["translated"]
+def test_the_colour_rule_agrees_without_any_network(evaluator, held):
+    assert (
+        block(PERFECT, evaluator, held)["agreement"]["hair_by_colour"]["translated"]["value"] > 0.95
+    )
+    flat = block(FLAT, evaluator, held)["agreement"]["hair_by_colour"]["translated"]
     assert flat["value"] == 0.5  # one colour for all is right for one class
 
 
-def test_unknown_labels_are_not_counted(judge, held):
-    smile = block(PERFECT, judge, held)["agreement"]["smile"]["translated"]
+def test_unknown_labels_are_not_counted(evaluator, held):
+    smile = block(PERFECT, evaluator, held)["agreement"]["smile"]["translated"]
     assert smile["n"] == (held["val"]["photos"].labels["smile"] != "unknown").sum() < 48
 
 
-def test_cycle_error_and_size(judge, held):
-    assert block(PERFECT, judge, held)["cycle_l1"] == 0
+def test_cycle_error_and_size(evaluator, held):
+    assert block(PERFECT, evaluator, held)["cycle_l1"] == 0
     black = torch.zeros(1, 3, 2, 2, dtype=torch.uint8)
     assert l1(black, black + 51) == pytest.approx(0.2)
-    assert evaluate.count_parameters(PERFECT) == 9
+    assert measure.count_parameters(PERFECT) == 9
 
 
-def test_kid_sees_what_an_attribute_network_need_not(judge, held):
+def test_kid_sees_what_an_attribute_network_need_not(evaluator, held):
     """Faces cut up and laid out anew, and blurred ones, are further off than whole ones."""
     real, other = held["val"]["anime"].images, held["test"]["anime"].images
     moved = other.roll(SIZE // 2, dims=2)
     blurred = nn.functional.avg_pool2d(other.float(), 5, 1, 2).byte()
-    kids = judge.kids(real, {"floor": other, "moved": moved, "blurred": blurred})
+    kids = evaluator.kids(real, {"floor": other, "moved": moved, "blurred": blurred})
     assert kids["moved"].low > kids["floor"].high
     assert kids["blurred"].value > kids["floor"].high
 
 
-def test_training_measures_on_its_way_what_evaluation_measures_at_the_end(judge, held, train):
+def test_training_measures_on_its_way_what_evaluation_measures_at_the_end(evaluator, held, train):
     pairs = [
         tuple(domains[name] for name in ("photos", "anime")) for domains in (held["val"], train)
     ]
-    there = HeldOut(*pairs, judge.recognizer).measure(NOT_LOOKING)["kid_photos2anime"]
-    assert there == block(NOT_LOOKING, judge, held)["kid"]["value"]
+    there = HeldOut(*pairs, evaluator.recognizer).measure(NOT_LOOKING)["kid_photos2anime"]
+    assert there == block(NOT_LOOKING, evaluator, held)["kid"]["value"]
 
 
-def test_truth_replaces_tags_where_it_is_known(judge, held):
+def test_truth_replaces_tags_where_it_is_known(evaluator, held):
     photos = held["val"]["photos"]
     flipped = photos.labels["hair"].map({"black": "blonde", "blonde": "black"})
     known = pd.DataFrame({"hair": flipped.to_numpy()}, index=photos.ids).iloc[:40]
-    result = evaluate.evaluate(PERFECT, FLAT, judge, held, {"photos": known})["val"]
+    result = measure.evaluate(PERFECT, FLAT, evaluator, held, {"photos": known})["val"]
     agreement = result["photos2anime"]["agreement_with_truth"]["hair"]["translated"]
     assert agreement["value"] < 0.05 and agreement["n"] == 40
     assert "agreement_with_truth" not in result["anime2photos"]
     nobody = known.rename(index=lambda name: f"not {name}")
-    result = evaluate.evaluate(PERFECT, FLAT, judge, held, {"photos": nobody})["val"]
+    result = measure.evaluate(PERFECT, FLAT, evaluator, held, {"photos": nobody})["val"]
     assert "agreement_with_truth" not in result["photos2anime"]
 
 
-def test_too_few_held_out_images_end_in_one_line(judge, held):
+def test_too_few_held_out_images_end_in_one_line(evaluator, held):
     few = {s: {n: d.take(range(3)) for n, d in ds.items()} for s, ds in held.items()}
     with pytest.raises(ModelError, match=r"KID needs at least 8 real images, there are 3"):
-        evaluate.evaluate(PERFECT, FLAT, judge, few, {})
+        measure.evaluate(PERFECT, FLAT, evaluator, few, {})
 
 
 def test_truth_is_matched_by_file_and_by_place(tmp_path: Path):
@@ -177,17 +180,17 @@ def test_truth_is_matched_by_file_and_by_place(tmp_path: Path):
 
 
 @pytest.fixture
-def project(tmp_path, monkeypatch, judge, train, held) -> Path:
+def project(tmp_path, monkeypatch, evaluator, train, held) -> Path:
     """A folder with splits, a recognizer, an untrained variant ``tiny`` and params."""
     monkeypatch.chdir(tmp_path)
     for split, domains in {"train": train, **held}.items():
         for name, data in domains.items():
             (evaluate.SPLITS / split).mkdir(parents=True, exist_ok=True)
-            rgb = evaluate.channels_last(data.images)
+            rgb = channels_last(data.images)
             images = [{"bytes": tables.encode_png(x), "path": None} for x in rgb]
             frame = data.labels.assign(id=data.ids, image=images)
             tables.write_frame(evaluate.SPLITS / split, name, frame)
-    save_recognizer(evaluate.CHECKPOINTS / "recognizer/evaluation", judge.recognizer)
+    save_recognizer(evaluate.EVALUATOR, evaluator.recognizer)
     variant = Variant("tiny", channels=4, blocks=1, discriminator_channels=4)
     translator = untrained_translator(variant, SIZE, seed=5)
     save_translator(evaluate.CHECKPOINTS / "tiny", translator, key="k1", images_seen=0)

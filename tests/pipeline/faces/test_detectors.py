@@ -17,9 +17,10 @@ from pipeline.core.errors import StageError
 from pipeline.core.params import Align, Exclude, Faces
 from pipeline.demo.anime.page import draw_page, page_size
 from pipeline.demo.attributes import sample_faces
-from pipeline.faces import __main__ as faces
-from pipeline.faces import cascade, detect, detectors
+from pipeline.faces import cascade, detect, detectors, extract
 from pipeline.imaging.images import read_rgb
+from tests.crawl.misbehaving import Server, Site, body
+from tests.pipeline.conftest import write_params
 
 SHARED = Path(__file__).resolve().parents[3] / ".." / "shared" / "data"
 CASCADE = SHARED / "detectors" / "lbpcascade_animeface.xml"
@@ -114,11 +115,11 @@ def test_a_ready_crop_is_one_face(page) -> None:
 def test_faces_without_eyes_are_counted_and_shown(tmp_path: Path) -> None:
     data = tables.encode_png(np.full((80, 90, 3), 90, np.uint8))
     row = {"id": "a", "image": {"bytes": data, "path": None}, "md5": "b", "tags": ""}
-    row |= {column: column for column in faces.PROVENANCE if column != "tags"}
+    row |= {column: column for column in extract.PROVENANCE if column != "tags"}
     file = boxes_file(tmp_path / "boxes.csv", "a", [(10.0, 10.0, 40.0, 40.0)])
     settings = changed(detector="annotated", annotations=str(file))
     with pytest.raises(StageError, match=r"1 no_eyes"):
-        faces.find_faces([pd.DataFrame([row])], settings, ALIGN, Exclude(), workers=1)
+        extract.find_faces([pd.DataFrame([row])], settings, ALIGN, Exclude(), workers=1)
 
 
 def test_votes_ask_several_looks(monkeypatch: pytest.MonkeyPatch, page) -> None:
@@ -194,17 +195,25 @@ def test_malformed_boxes_are_told(tmp_path: Path) -> None:
 
 def test_a_cascade_is_downloaded_once_and_its_hash_is_checked(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    source = tmp_path / "c.xml"
-    source.write_bytes(b"<opencv_storage/>")
-    url, sha256 = source.as_uri(), hashlib.sha256(source.read_bytes()).hexdigest()
-    with pytest.raises(StageError, match="another sha256"):
-        cascade.local_file(url, "0" * 64)
-    kept = cascade.local_file(url, sha256)
-    source.unlink()
-    assert cascade.local_file(url, sha256) == kept and kept.read_bytes() == b"<opencv_storage/>"
-    assert [path.name for path in kept.parent.iterdir()] == [f"{sha256}.xml"]
-    with pytest.raises(StageError, match="cannot be fetched"):
-        cascade.local_file(url, "1" * 64)
+    monkeypatch.chdir(tmp_path)
+    write_params({"web": {"allow_private_hosts": ["127.0.0.1"], "retries": 0}})
+    site, sha256 = (
+        Site({"/c.xml": body(b"<opencv_storage/>")}),
+        hashlib.sha256(b"<opencv_storage/>").hexdigest(),
+    )
+    with Server(site) as server:
+        url = f"http://127.0.0.1:{server.address[1]}/c.xml"
+        with pytest.raises(StageError, match="another sha256"):
+            cascade.local_file(url, "0" * 64)
+        kept = cascade.local_file(url, sha256)
+        site.faults.clear()
+        assert cascade.local_file(url, sha256) == kept
+        assert kept.read_bytes() == b"<opencv_storage/>"
+        assert [path.name for path in kept.parent.iterdir()] == [f"{sha256}.xml"]
+        with pytest.raises(StageError, match="faces.cascade: .* cannot be fetched: HTTP 404"):
+            cascade.local_file(url, "1" * 64)
+    with pytest.raises(StageError, match="faces.cascade: .*web.contact is empty"):
+        cascade.local_file("https://example.org/c.xml", "1" * 64)
     with pytest.raises(StageError, match="does not have the hash"):
         cascade.local_file(str(kept), "0" * 64)
     with pytest.raises(StageError, match="no cascade that OpenCV reads"):

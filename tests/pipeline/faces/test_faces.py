@@ -18,7 +18,7 @@ from pipeline.core.params import Align, Exclude, Faces
 from pipeline.demo.anime.page import draw_page, page_size
 from pipeline.demo.attributes import booru_tags, sample_faces
 from pipeline.faces import __main__ as faces
-from pipeline.faces import detect, detectors
+from pipeline.faces import detect, detectors, extract
 from pipeline.imaging import images
 from pipeline.imaging.attributes import nearest_colour, values_of
 
@@ -45,7 +45,7 @@ def raw_row(data: bytes, name: str, tags: str = "") -> dict:
         "id": hashlib.sha256(data).hexdigest(),
         "image": {"bytes": data, "path": None},
         "md5": hashlib.md5(data).hexdigest(),
-        **{column: f"{column}-{name}" for column in faces.PROVENANCE},
+        **{column: f"{column}-{name}" for column in extract.PROVENANCE},
         "tags": tags,
     }
 
@@ -77,11 +77,11 @@ def raw() -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def found(raw: pd.DataFrame) -> faces.FacesResult:
-    return faces.find_faces([raw], SETTINGS, ALIGN, NOTHING, workers=1)
+def found(raw: pd.DataFrame) -> extract.FacesResult:
+    return extract.find_faces([raw], SETTINGS, ALIGN, NOTHING, workers=1)
 
 
-def test_every_picture_and_face_is_counted(found: faces.FacesResult) -> None:
+def test_every_picture_and_face_is_counted(found: extract.FacesResult) -> None:
     counts = found.counts
     assert counts["pictures"] == 5
     assert counts["unreadable"] == 2 and counts["no_face"] == 1 and counts["with_faces"] == 2
@@ -93,7 +93,7 @@ def test_every_picture_and_face_is_counted(found: faces.FacesResult) -> None:
     assert set(found.rejected["reason"]) <= {"no_face", "border"}
 
 
-def test_eyes_are_found_where_they_were_drawn(found: faces.FacesResult) -> None:
+def test_eyes_are_found_where_they_were_drawn(found: extract.FacesResult) -> None:
     _, records, _ = page(CROWD, 5)
     rows = found.frame[found.frame["url"] == "url-crowd"]
     assert len(rows) >= 2
@@ -109,7 +109,7 @@ def test_eyes_are_found_where_they_were_drawn(found: faces.FacesResult) -> None:
     assert rows["page_faces"].eq(CROWD).all()
 
 
-def test_tags_are_believed_only_where_one_face_can_be_meant(found: faces.FacesResult) -> None:
+def test_tags_are_believed_only_where_one_face_can_be_meant(found: extract.FacesResult) -> None:
     person = sample_faces(1, 3, "anime")[0]
     single = found.frame[found.frame["url"] == "url-single"].iloc[0]
     assert (single["hair"], single["hair_from"]) == (person.hair_colour, "tag")
@@ -118,14 +118,14 @@ def test_tags_are_believed_only_where_one_face_can_be_meant(found: faces.FacesRe
     assert crowd["hair_from"].eq("measured").all() and crowd["smile"].eq("unknown").all()
 
 
-def test_ids_are_of_the_pixels_and_images_have_the_size(found: faces.FacesResult) -> None:
+def test_ids_are_of_the_pixels_and_images_have_the_size(found: extract.FacesResult) -> None:
     for row in found.frame.to_dict("records"):
         rgb = tables.decode(row["image"]["bytes"])
         assert rgb.shape == (64, 64, 3)
         assert row["id"] == hashlib.sha256(rgb.tobytes()).hexdigest()
 
 
-def test_colours_in_lab_are_those_of_the_names(found: faces.FacesResult) -> None:
+def test_colours_in_lab_are_those_of_the_names(found: extract.FacesResult) -> None:
     for row in found.frame.to_dict("records"):
         assert 0 <= row["hair_L"] <= 100 and abs(row["skin_a"]) < 128 and abs(row["skin_b"]) < 128
         lab = np.float32([[[row["hair_L"], row["hair_a"], row["hair_b"]]]])
@@ -135,9 +135,9 @@ def test_colours_in_lab_are_those_of_the_names(found: faces.FacesResult) -> None
         assert row["skin_L"] > 50 and row["mouth_y"] > max(row["left_y"], row["right_y"])
 
 
-def test_worker_count_and_batches_change_nothing(raw, found: faces.FacesResult) -> None:
+def test_worker_count_and_batches_change_nothing(raw, found: extract.FacesResult) -> None:
     batches = [raw.iloc[[4, 0]], raw.iloc[[1]], raw.iloc[[2, 3]]]
-    again = faces.find_faces(batches, SETTINGS, ALIGN, NOTHING, workers=2)
+    again = extract.find_faces(batches, SETTINGS, ALIGN, NOTHING, workers=2)
     pd.testing.assert_frame_equal(again.frame, found.frame)
     assert again.counts == found.counts
 
@@ -145,20 +145,22 @@ def test_worker_count_and_batches_change_nothing(raw, found: faces.FacesResult) 
 def test_how_the_raw_rows_lie_in_shards_changes_nothing(raw, tmp_path: Path) -> None:
     more = pd.DataFrame(  # more pictures without a face than the sheet shows
         raw_row(tables.encode_png(np.full((64, 64, 3), grey, np.uint8)), f"grey-{grey}")
-        for grey in range(faces.SHOWN + 10)
+        for grey in range(extract.SHOWN + 10)
     )
     rows = pd.concat([raw, more], ignore_index=True)
     tables.write_frame(tmp_path / "one", "raw", rows)
     for number, start in enumerate(range(0, len(rows), 4)):
         tables.write_frame(tmp_path / "many", f"raw-s-{number}", rows[start : start + 4])
     one, many = (
-        faces.find_faces(faces.raw_batches(tmp_path / name), SETTINGS, ALIGN, NOTHING, workers=1)
+        extract.find_faces(
+            extract.raw_batches(tmp_path / name), SETTINGS, ALIGN, NOTHING, workers=1
+        )
         for name in ("one", "many")
     )
     pd.testing.assert_frame_equal(one.frame, many.frame)
     pd.testing.assert_frame_equal(one.unreadable, many.unreadable)
     assert one.rejected["id"].tolist() == many.rejected["id"].tolist()
-    assert one.rejected["reason"].eq("no_face").sum() == faces.SHOWN
+    assert one.rejected["reason"].eq("no_face").sum() == extract.SHOWN
     assert one.counts == many.counts
 
 
@@ -166,22 +168,22 @@ def test_how_the_raw_rows_lie_in_shards_changes_nothing(raw, tmp_path: Path) -> 
 def test_an_excluded_picture_gives_no_face(raw: pd.DataFrame, name: str) -> None:
     crowd = raw.iloc[1]
     named = f"{crowd['source']}/{crowd['post_id']}" if name == "post" else crowd[name]
-    result = faces.find_faces([raw], SETTINGS, ALIGN, Exclude(images=[named]), workers=1)
+    result = extract.find_faces([raw], SETTINGS, ALIGN, Exclude(images=[named]), workers=1)
     assert result.frame["url"].tolist() == ["url-single"]
     assert result.counts["excluded_pictures"] == 1 and result.counts["pictures"] == 5
 
 
-def test_an_excluded_face_goes_and_its_picture_stays(raw, found: faces.FacesResult) -> None:
+def test_an_excluded_face_goes_and_its_picture_stays(raw, found: extract.FacesResult) -> None:
     crowd = found.frame[found.frame["url"] == "url-crowd"]
     exclude = Exclude(images=[crowd["id"].iloc[0]])
-    result = faces.find_faces([raw], SETTINGS, ALIGN, exclude, workers=1)
+    result = extract.find_faces([raw], SETTINGS, ALIGN, exclude, workers=1)
     assert set(result.frame["id"]) == set(found.frame["id"]) - set(exclude.images)
     assert result.counts["excluded_faces"] == 1
 
 
 def test_pictures_with_an_excluded_tag_go(raw: pd.DataFrame) -> None:
     (tag, *_) = sorted(set(raw["tags"][0].split()) - set(raw["tags"][1].split()))
-    result = faces.find_faces([raw], SETTINGS, ALIGN, Exclude(tags=[tag]), workers=1)
+    result = extract.find_faces([raw], SETTINGS, ALIGN, Exclude(tags=[tag]), workers=1)
     assert set(result.frame["url"]) == {"url-crowd"} and result.counts["excluded_pictures"] == 1
 
 
@@ -196,7 +198,7 @@ def test_pictures_with_an_excluded_tag_go(raw: pd.DataFrame) -> None:
 )
 def test_gates_count_what_they_stop_and_nothing_left_is_an_error(raw, reason, settings) -> None:
     with pytest.raises(StageError, match=rf"no face is left of 1 pictures \(1 {reason}\)"):
-        faces.find_faces([raw.iloc[[0]]], changed(**settings), ALIGN, NOTHING, workers=1)
+        extract.find_faces([raw.iloc[[0]]], changed(**settings), ALIGN, NOTHING, workers=1)
 
 
 def test_unlikely_faces_are_stopped(raw, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,15 +206,15 @@ def test_unlikely_faces_are_stopped(raw, monkeypatch: pytest.MonkeyPatch) -> Non
         found = detectors.find(*arguments)
         return replace(found, faces=[replace(face, likelihood=0.49) for face in found.faces])
 
-    monkeypatch.setattr(faces, "find", doubtful)
+    monkeypatch.setattr(extract, "find", doubtful)
     with pytest.raises(StageError, match=r"\(1 unlikely\)"):
-        faces.find_faces([raw.iloc[[0]]], SETTINGS, ALIGN, NOTHING, workers=1)
+        extract.find_faces([raw.iloc[[0]]], SETTINGS, ALIGN, NOTHING, workers=1)
 
 
 def test_border_gate(raw: pd.DataFrame) -> None:
     strict = ALIGN.model_copy(update={"max_border": 0.0, "eye_distance": 0.1})
     with pytest.raises(StageError, match="1 border"):
-        faces.find_faces([raw.iloc[[0]]], SETTINGS, strict, NOTHING, workers=1)
+        extract.find_faces([raw.iloc[[0]]], SETTINGS, strict, NOTHING, workers=1)
 
 
 def test_close_up_is_found_at_a_smaller_look() -> None:
@@ -284,7 +286,7 @@ def test_real_anime_faces() -> None:
     with zipfile.ZipFile(REAL / "trainB.zip") as archive:
         names = sorted(name for name in archive.namelist() if name.endswith(".jpg"))[:16]
         rows = pd.DataFrame([raw_row(archive.read(name), name) for name in names])
-    result = faces.find_faces([rows], changed(pad=0.1), ALIGN, NOTHING, workers=1)
+    result = extract.find_faces([rows], changed(pad=0.1), ALIGN, NOTHING, workers=1)
     assert result.counts["with_faces"] >= 15 and result.counts["kept"] >= 9
 
 

@@ -24,6 +24,7 @@ from pipeline.discover import __main__ as discover
 from pipeline.faces import __main__ as faces
 from pipeline.provenance import origin as provenance
 from pipeline.split import __main__ as split
+from pipeline.split import assign
 from tests.pipeline.conftest import log_into_fake, write_params
 
 STAGES = [discover, crawl, faces, dedupe, celeba, split]
@@ -70,7 +71,7 @@ def first(table: Path, **values: object) -> pd.Series:
 
 def test_every_anime_face_of_the_splits_leads_to_its_post() -> None:
     posts = tables.read_frame(POSTS).set_index(["source", "post_id"])
-    for name in split.SPLITS:
+    for name in assign.SPLITS:
         for row in tables.read_frame(SPLITS / name, name="anime")[:3].to_dict("records"):
             answer, post = trace(row["id"]), posts.loc[(row["source"], row["post_id"])]
             assert answer["post"] == [f"{row['source']}/{row['post_id']}"]

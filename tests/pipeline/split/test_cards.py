@@ -14,8 +14,7 @@ import pytest
 from pipeline.core import stage, tables, yaml_files
 from pipeline.core.params import Celeba
 from pipeline.imaging.attributes import values_of
-from pipeline.split import __main__ as split
-from pipeline.split import cards
+from pipeline.split import assign, cards
 from tests.pipeline.split.test_split import SETTINGS, rows
 
 RULES = Celeba(path=Path("data/celeba"), keep={"Male": False}, drop={"Blurry": True})
@@ -51,7 +50,7 @@ def written(tmp_path: Path) -> Path:
         stage.write_json(tmp_path / "metrics" / f"{name}.json", values)
     summaries = {}
     for domain in ("photos", "anime"):
-        parts = split.split_domain(made(domain), domain, SETTINGS, workers=1)
+        parts = assign.split_domain(made(domain), domain, SETTINGS, workers=1)
         summaries[domain] = cards.summarise(domain, parts, made(domain), RULES)
         cards.draw(tmp_path / "cards" / domain, parts)
     cards.write(tmp_path / "cards", summaries, tmp_path / "metrics", RULES)
@@ -76,7 +75,7 @@ def test_counts_sources_licences_and_attributes_are_the_tables(written: Path) ->
 
 
 def test_drawn_photos_are_not_said_to_be_celebas() -> None:
-    parts = split.split_domain(made("photos"), "photos", SETTINGS, workers=1)
+    parts = assign.split_domain(made("photos"), "photos", SETTINGS, workers=1)
     rules = RULES.model_copy(update={"path": Path("data/demo/celeba")})
     drawn = cards.summarise("photos", parts, made("photos"), rules)
     assert drawn["sources"] == {"the demo": 120} and "MIT" in next(iter(drawn["licences"]))
@@ -142,7 +141,7 @@ def test_the_same_data_gives_the_same_bytes(written: Path, tmp_path: Path) -> No
     assert len(before) == 8
     summaries = {}
     for domain in ("photos", "anime"):
-        parts = split.split_domain(made(domain)[::-1], domain, SETTINGS, workers=1)
+        parts = assign.split_domain(made(domain)[::-1], domain, SETTINGS, workers=1)
         summaries[domain] = cards.summarise(domain, parts, made(domain)[::-1], RULES)
         cards.draw(written / domain, parts)
     cards.write(written, summaries, tmp_path / "metrics", RULES)
@@ -160,7 +159,7 @@ def test_values_are_in_the_tables_order() -> None:
 def shared(tmp_path: Path) -> Path:
     """The splits as the stage writes them."""
     for domain in ("photos", "anime"):
-        parts = split.split_domain(made(domain), domain, SETTINGS, workers=1)
+        parts = assign.split_domain(made(domain), domain, SETTINGS, workers=1)
         for name, part in parts.items():
             tables.write_frame(tmp_path / "splits" / name, domain, part)
     return tmp_path / "splits"

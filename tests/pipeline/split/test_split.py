@@ -13,10 +13,11 @@ import pytest
 from pipeline.core import tables, yaml_files
 from pipeline.core.errors import StageError
 from pipeline.core.params import Split
+from pipeline.core.paths import CARDS
 from pipeline.duplicates import hashes
 from pipeline.imaging.attributes import ATTRIBUTES
 from pipeline.split import __main__ as split
-from pipeline.split import cards
+from pipeline.split import assign
 
 SETTINGS = Split(val=0.2, test=0.2, seed=3, near_bits=40)
 NAMED = ["first", "second"]
@@ -47,13 +48,13 @@ def rows(count: int, start: int = 0) -> pd.DataFrame:
 def sides(
     table: pd.DataFrame, domain: str = "photos", settings: Split = SETTINGS
 ) -> dict[str, str]:
-    parts = split.split_domain(table, domain, settings, workers=1)
+    parts = assign.split_domain(table, domain, settings, workers=1)
     return {key: name for name, part in parts.items() for key in part["id"]}
 
 
 @pytest.mark.parametrize(("domain", "key"), [("photos", ["identity"]), ("anime", ["post_id"])])
 def test_a_person_or_a_post_is_on_one_side(domain: str, key: list[str]) -> None:
-    parts = split.split_domain(rows(120), domain, SETTINGS, workers=1)
+    parts = assign.split_domain(rows(120), domain, SETTINGS, workers=1)
     assert sum(map(len, parts.values())) == 120
     owners = [set(part[key].itertuples(index=False, name=None)) for part in parts.values()]
     assert not owners[0] & owners[1] and not owners[0] & owners[2] and not owners[1] & owners[2]
@@ -101,7 +102,7 @@ def test_no_pair_of_variants_straddles_by_brute_force() -> None:
     related = pd.DataFrame(ids[rng.permutation(120)[:80]].reshape(-1, 2), columns=NAMED)
     related.loc[len(related)] = [ids[0], "0" * 64]  # its like was excluded, or not drawn
     free, parts = (
-        split.split_domain(table, "anime", SETTINGS, 1, pairs) for pairs in (None, related)
+        assign.split_domain(table, "anime", SETTINGS, 1, pairs) for pairs in (None, related)
     )
     before, after = (
         {key: name for name, part in result.items() for key in part["id"]}
@@ -124,7 +125,7 @@ def test_no_pair_of_variants_straddles_by_brute_force() -> None:
 
 def sides_of_sample(table: pd.DataFrame, related: pd.DataFrame) -> dict[str, str]:
     settings = SETTINGS.model_copy(update={"max_per_domain": 60})
-    parts = split.split_domain(table, "anime", settings, 1, related)
+    parts = assign.split_domain(table, "anime", settings, 1, related)
     return {key: name for name, part in parts.items() for key in part["id"]}
 
 
@@ -132,8 +133,8 @@ def test_of_a_pair_in_two_splits_the_row_nearer_to_training_goes() -> None:
     names = ["train", "val", "test", "train", "val", "test"]
     pairs = np.array([(0, 2), (4, 1), (1, 5), (3, 1), (0, 3)])
     # Row 1 goes for test's copy, and drives neither row 3 of train out nor row 4 of val.
-    assert split.left_out(names, pairs).nonzero()[0].tolist() == [0, 1]
-    assert not split.left_out(names, np.zeros((0, 2), int)).any()
+    assert assign.left_out(names, pairs).nonzero()[0].tolist() == [0, 1]
+    assert not assign.left_out(names, np.zeros((0, 2), int)).any()
 
 
 @pytest.mark.parametrize("domain", ["photos", "anime"])
@@ -150,7 +151,7 @@ def test_added_near_duplicates_move_nothing_and_test_loses_nothing(first: str) -
     both = with_copies(150)
     old = both[:150] if first == "old" else both[150:].reset_index(drop=True)
     before, after = sides(old), sides(both)
-    assert {after[key] for key in after} == set(split.SPLITS)
+    assert {after[key] for key in after} == set(assign.SPLITS)
     assert all(after.get(key, name) == name for key, name in before.items())
     lost = [name for key, name in before.items() if key not in after]
     assert "test" not in lost and 0 < len(lost) < 0.3 * len(before)
@@ -163,7 +164,7 @@ def test_order_and_seed() -> None:
 
 
 def test_shares_are_those_asked_for() -> None:
-    names = [split.assign(str(key), SETTINGS) for key in range(20000)]
+    names = [assign.assign(str(key), SETTINGS) for key in range(20000)]
     for name, share in (("train", 0.6), ("val", 0.2), ("test", 0.2)):
         assert names.count(name) / len(names) == pytest.approx(share, abs=0.01)
 
@@ -207,14 +208,12 @@ def test_main_writes_three_splits_of_both_domains(tmp_path, monkeypatch, fake_ru
             tables.read_frame(split.OUT / name, name=domain) for name in ("train", "val", "test")
         ]
         assert sum(map(len, parts)) == size
-        assert {"id", "image", *ATTRIBUTES, *split.ORIGIN[domain]} <= set(parts[0].columns)
-        assert sum(fake_run.logged[domain][name] for name in split.SPLITS) == size
+        assert {"id", "image", *ATTRIBUTES, *assign.ORIGIN[domain]} <= set(parts[0].columns)
+        assert sum(fake_run.logged[domain][name] for name in assign.SPLITS) == size
         assert fake_run.logged[domain]["excluded"] == 1
         assert fake_run.logged[domain]["left_out"] == 0
         assert not any(part.isin([gone[domain]]).any(axis=None) for part in parts)
     assert fake_run.logged["anime"]["related_pairs"] == 1
     assert len(list(split.SHEETS.glob("*.png"))) == 4
     for domain, size in sizes.items():
-        assert (
-            f"# {domain}: {size} aligned faces" in (cards.FOLDER / domain / "README.md").read_text()
-        )
+        assert f"# {domain}: {size} aligned faces" in (CARDS / domain / "README.md").read_text()

@@ -32,10 +32,10 @@ def elsewhere(project: Path, capsys: pytest.CaptureFixture[str]) -> Path:
     """What `train@cyclegan` of a tiny project leaves, done by the bare command."""
     write_params({"train": TINY, "compute": {"device": "cpu", "threads": 1}})
     write_splits(Path("data/splits"), "train", "val")
-    save_recognizer(train.JUDGE, Recognizer({"smile": ["no", "yes"]}, 4, 32))
+    save_recognizer(train.EVALUATOR, Recognizer({"smile": ["no", "yes"]}, 4, 32))
     cli.config("cyclegan")
     Path("plan.json").write_text(capsys.readouterr().out, encoding="utf-8")
-    plan = ["--config", "plan.json", "--judge", str(train.JUDGE), "--device", "cpu"]
+    plan = ["--config", "plan.json", "--evaluator", str(train.EVALUATOR), "--device", "cpu"]
     bare.run(bare.parse(["--data", "data/splits", "--out", "brought", *plan]))
     return Path("brought")
 

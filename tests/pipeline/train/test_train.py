@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from pipeline.train.__main__ import training_seconds
+from pipeline.train.runs import training_seconds
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+from crawl.posts import Post
+
 # Columns of any table of the pipeline that may name one of its images.
 _NAMES = ["id", "raw_id", "url", "md5", "file"]
 
@@ -13,10 +15,11 @@ _NAMES = ["id", "raw_id", "url", "md5", "file"]
 class Exclusions:
     """Images and tags that are left out wherever they turn up.
 
-    :param images: each names an image by what any table says of it: its URL, the site's md5, the
-        sha256 of its bytes (``id``, ``raw_id``), ``<source>/<post id>``, or the file name of a
-        photo.
-    :param tags: images with any of these tags are left out.
+    Args:
+        images: each names an image by what any table says of it: its URL, the site's md5, the
+            sha256 of its bytes (``id``, ``raw_id``), ``<source>/<post id>``, or the file name of
+            a photo.
+        tags: images with any of these tags are left out.
     """
 
     def __init__(self, images: Iterable[str] = (), tags: Iterable[str] = ()) -> None:
@@ -26,6 +29,12 @@ class Exclusions:
     def names(self, *names: str) -> bool:
         """Whether one of ``names`` is an excluded image's."""
         return not self._images.isdisjoint(names)
+
+    def verdict(self, post: Post) -> str:
+        """Why ``post`` is left out, as ``discover`` counts it; empty when it is not."""
+        if self.names(post.url, post.md5, f"{post.source}/{post.post_id}"):
+            return "dropped_excluded"
+        return "dropped_tags" if self.tagged(post.tags) else ""
 
     def tagged(self, tags: str) -> bool:
         """Whether ``tags``, separated by spaces, hold an excluded one."""

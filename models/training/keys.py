@@ -1,0 +1,78 @@
+"""The key of a run: a hash of all that decides its weights. And whether a run can be at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from models.data.domain import Domain, StreamedDomain, require_images
+from models.errors import ModelError
+from models.knobs import check_knobs
+from models.recognizer.network import Recognizer
+from models.runtime.device import pick_device, pick_precision
+from models.runtime.distributed import world_size
+from models.training.settings import TrainSettings
+from models.variants import Variant
+
+# Where a run takes place, and how often it tells and saves: this changes no weight.
+FREE = ("device", "threads", "state_every", "sample_every", "evaluate_every", "sample_count")
+MANNERS = ("accumulate", "compile", "deterministic")
+
+
+def run_key(variant: Mapping[str, Any], settings: Mapping[str, Any], *ids: list[str]) -> str:
+    """64 hex digits that name a run: a hash of its variant, settings and data ids.
+
+    All are plain data (JSON). Two runs of one key on one machine give the same weights.
+    """
+    digest = hashlib.sha256(json.dumps([variant, settings], sort_keys=True).encode())
+    for domain_ids in ids:
+        digest.update(json.dumps(domain_ids).encode())
+    return digest.hexdigest()
+
+
+def training_key(
+    variant: Variant,
+    settings: TrainSettings,
+    photos: Domain | StreamedDomain,
+    anime: Domain | StreamedDomain,
+    recognizer: Recognizer | None = None,
+) -> str:
+    """The key of a training: all that decides its weights and history."""
+    decisive = {k: v for k, v in asdict(settings).items() if k not in (*FREE, *MANNERS)}
+    decisive |= computed(settings)
+    asked = [recognizer.fingerprint()] if variant.asks_recognizer and recognizer else []
+    return run_key(variant.to_dict(), decisive, photos.ids, anime.ids, *([asked] if asked else []))
+
+
+def computed(settings: TrainSettings) -> dict[str, Any]:
+    """How a batch is computed: the precision, and whatever is not at once, eagerly, in one process.
+
+    By rounding, and by what each process draws, it changes the weights.
+    """
+    counts = {"accumulate": settings.accumulate, "processes": world_size()}
+    switches = {"compile": settings.compile, "deterministic": settings.deterministic}
+    how = {k: v for k, v in counts.items() if v > 1} | {k: 1 for k, on in switches.items() if on}
+    return {**how, "precision": pick_precision(settings.precision, pick_device(settings.device))}
+
+
+def check(
+    settings: TrainSettings, photos: Domain | StreamedDomain, anime: Domain | StreamedDomain
+) -> None:
+    """Raise ModelError when the settings are out of range or do not fit the data."""
+    check_knobs(settings)
+    parts = world_size() * settings.accumulate
+    if settings.batch_size % parts:
+        raise ModelError(
+            f"a batch of {settings.batch_size} cannot be split evenly among {world_size()} "
+            f"processes × {settings.accumulate} micro-batches: make it a multiple of {parts}"
+        )
+    for what, domain in (("photos", photos), ("anime", anime)):
+        require_images(domain, settings.batch_size, what)
+        if domain.image_size != settings.image_size:
+            raise ModelError(
+                f"{what} are {domain.image_size} px, `image_size` is {settings.image_size}: "
+                "load them with that image_size"
+            )

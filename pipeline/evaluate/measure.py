@@ -1,0 +1,123 @@
+"""All numbers of one variant: distances, agreement of attributes, and their controls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from torch import Tensor
+
+from models.checkpoint import Translator
+from models.data.domain import Domain, load_domain
+from models.domains import DIRECTIONS, DOMAINS
+from models.metrics.held_out import l1
+from pipeline.core import tracking
+from pipeline.evaluate.evaluator import Evaluator
+from pipeline.evaluate.truth import with_truth
+
+OTHER = {"val": "test", "test": "val"}
+
+Held = Mapping[str, Mapping[str, Domain]]  # split → domain → images
+
+
+def load_held_out(splits: Path, image_size: int, limit: int) -> dict[str, dict[str, Domain]]:
+    """Validation and test images of both domains, at most ``limit`` each.
+
+    Rows are sorted by content hash, so the first ``limit`` are a fair sample and always the same.
+    """
+    return {
+        split: {name: load_some(splits, split, name, image_size, limit) for name in DOMAINS}
+        for split in OTHER
+    }
+
+
+def load_some(splits: Path, split: str, domain: str, image_size: int, limit: int) -> Domain:
+    """The first ``limit`` images of one split and domain, uint8 [N, 3, S, S]."""
+    loaded = load_domain(splits, split=split, domain=domain, image_size=image_size)
+    return loaded.take(range(min(limit, len(loaded))))
+
+
+def evaluate(
+    translator: Translator,
+    untrained: Translator,
+    evaluator: Evaluator,
+    held: Held,
+    truth: Mapping[str, pd.DataFrame],
+) -> dict[str, Any]:
+    """All numbers of one variant: split → direction → block of `evaluate_direction`."""
+    result: dict[str, Any] = {"parameters": count_parameters(translator)}
+    for split, domains in held.items():
+        result[split] = {
+            direction: evaluate_direction(
+                translator,
+                untrained,
+                evaluator,
+                direction,
+                domains,
+                others=held[OTHER[split]][DIRECTIONS[direction][1]].images,
+                truth=truth.get(DIRECTIONS[direction][0]),
+            )
+            for direction in DIRECTIONS
+        }
+    return result
+
+
+def evaluate_direction(
+    translator: Translator,
+    untrained: Translator,
+    evaluator: Evaluator,
+    direction: str,
+    domains: Mapping[str, Domain],
+    others: Tensor,
+    truth: pd.DataFrame | None = None,
+) -> dict[str, Any]:
+    """Numbers of one split and direction.
+
+    Returns:
+        ``kid`` and its controls, each value, low, high, n_real, n_fake: ``untrained`` (the same
+        network before training), ``copy`` (the source images as they are) and ``floor``
+        (``others``, real images of the target from the other held-out split: what a perfect
+        translator gets). ``agreement``: see `Evaluator.agreement`; ``agreement_with_truth``, where
+        there is a ``truth``: the same with what the demo really drew in place of the labels.
+        ``cycle_l1``: mean absolute difference between a source and its way there and back, in
+        [0, 1].
+    """
+    source, target = (domains[name] for name in DIRECTIONS[direction])
+    fake = translator.translate(source.images, direction, source.labels)
+    images = {
+        "kid": fake,
+        "untrained": untrained.translate(source.images, direction, source.labels),
+        "copy": source.images,
+        "floor": others,
+    }
+    back = translator.translate(fake, opposite(direction), source.labels)
+    estimates = evaluator.kids(target.images, images)
+    block: dict[str, Any] = {name: estimate.as_dict() for name, estimate in estimates.items()}
+    block["agreement"] = evaluator.agreement(source, fake, target, direction)
+    known = with_truth(source, truth) if truth is not None else None
+    if known:
+        rows = [place for place, name in enumerate(source.ids) if name in set(known.ids)]
+        block["agreement_with_truth"] = evaluator.agreement(known, fake[rows], target, direction)
+    block["cycle_l1"] = l1(source.images, back)
+    return block
+
+
+def opposite(direction: str) -> str:
+    """The other of the two directions."""
+    return next(name for name in DIRECTIONS if name != direction)
+
+
+def count_parameters(translator: Translator) -> int:
+    """Weights needed to translate in both directions."""
+    return sum(weight.numel() for weight in translator.network.parameters())
+
+
+def headline(result: Mapping[str, Any]) -> dict[str, float]:
+    """The numbers to compare runs by: every value under its dotted name, without its interval."""
+    numbers = tracking.flatten(result)
+    values = {
+        name.removesuffix(".value"): x for name, x in numbers.items() if name[-6:] == ".value"
+    }
+    return {"parameters": result["parameters"], **values}

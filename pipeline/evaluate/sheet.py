@@ -1,0 +1,30 @@
+"""A sheet of held-out translations of one direction."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from models.checkpoint import Translator
+from models.data.domain import Domain
+from models.domains import DIRECTIONS
+from pipeline.evaluate.measure import opposite
+from pipeline.figures import sheets
+
+
+def draw(path: Path, translator: Translator, source: Domain, direction: str, rows: int) -> None:
+    """Write a PNG of 2 × ``rows`` held-out sources, their translations and the way back."""
+    shown = source.take(range(min(2 * rows, len(source))))
+    there = translator.translate(shown.images, direction, shown.labels)
+    back = translator.translate(there, opposite(direction), shown.labels)
+    a, b = DIRECTIONS[direction]
+    columns = {f"{a} (real)": shown.images, f"to {b}": there, f"back to {a}": back}
+    title = f"{translator.variant.name}: {a} to {b}, held-out test images, not hand-picked"
+    sheets.comparison_sheet(path, {name: channels_last(x) for name, x in columns.items()}, title)
+
+
+def channels_last(images: Tensor) -> np.ndarray:
+    """uint8 [N, 3, S, S] → uint8 array [N, S, S, 3]."""
+    return images.permute(0, 2, 3, 1).contiguous().numpy()
