@@ -192,8 +192,8 @@ def test_every_knob_is_a_key_of_params_with_the_bounds_of_its_definition() -> No
     for item in knobs:
         section = sections[item.metadata["section"]]
         assert getattr(section(), item.name) == item.default
-        for bound, limit in item.metadata["bounds"].items():
-            wrong = limit + 1 if bound == "le" else limit - (bound == "ge")
+        for bound in {"above", "least", "most"} & set(item.metadata):
+            wrong = item.metadata[bound] + {"above": 0, "least": -1, "most": 1}[bound]
             with pytest.raises(ValidationError):
                 section(**{item.name: wrong})
             with pytest.raises(CrawlError, match=f"{item.name} is"):
