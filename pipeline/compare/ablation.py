@@ -90,14 +90,15 @@ def collect(experiments: Mapping[str, str]) -> pd.DataFrame:
         shuffled = [name for name in map(str, board) if name.endswith("_shuffled")]
         heads = [name.removesuffix("_shuffled") for name in shuffled]
         for row in board.to_dict("records"):
-            config = (CHECKPOINTS / str(row["variant"]) / "config.json").as_posix()
-            key = json.loads(files.read_text(config))["key"]
+            config = json.loads(
+                files.read_text(f"{CHECKPOINTS.as_posix()}/{row['variant']}/config.json")
+            )
             rows.append(
                 {
                     "seed": int(name.removeprefix(NAME)),
-                    **{column: row[column] for column in ("variant", "parameters", "kid")},
+                    **{key: row[key] for key in ("variant", "parameters", "kid")},
                     **{f"{head}_kept": row[head] for head in heads},
-                    "seconds": tracking.newest_metric(key, "seconds"),
+                    "seconds": tracking.newest_metric(config["key"], "seconds"),
                 }
             )
     return pd.DataFrame(rows)
