@@ -12,7 +12,8 @@ import typer
 from models.errors import ModelError
 from models.training.run_file import plan
 from models.training.settings import TrainSettings
-from pipeline.core import params, profiles
+from pipeline import profiles
+from pipeline.core import params
 from pipeline.core.errors import StageError
 from pipeline.provenance import origin
 from pipeline.train import sync as imported

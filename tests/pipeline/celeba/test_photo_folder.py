@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline import profiles
 from pipeline.celeba import __main__ as celeba
 from pipeline.compare import __main__ as compare
-from pipeline.core import profiles, tables, yaml_files
+from pipeline.core import tables, yaml_files
 from pipeline.core.errors import StageError
 from pipeline.core.params import Align, Celeba, Exclude
 from pipeline.crawl import __main__ as crawl

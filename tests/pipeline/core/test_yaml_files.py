@@ -10,7 +10,8 @@ import pytest
 from dvc.utils.hydra import apply_overrides  # what `dvc exp run -S` writes with
 from dvc.utils.serialize import load_yaml
 
-from pipeline.core import params, profiles, yaml_files
+from pipeline import profiles
+from pipeline.core import params, yaml_files
 from pipeline.core.errors import StageError
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -12,8 +12,8 @@ from dvc.utils.hydra import apply_overrides  # what `dvc exp run -S` writes with
 from typer.testing import CliRunner
 
 from models.variants import variant_from_dict
-from pipeline import cli
-from pipeline.core import params, profiles, yaml_files
+from pipeline import cli, profiles
+from pipeline.core import params, yaml_files
 from pipeline.core.errors import StageError
 from tests.project import ROOT, environment
 
