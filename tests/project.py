@@ -31,7 +31,8 @@ def copy_project(to: Path, *, git: bool) -> Path:
     """The project's source at ``to``, without what a run has made; committed when ``git``."""
     to.mkdir(parents=True)
     for name in FOLDERS:
-        shutil.copytree(ROOT / name, to / name, ignore=shutil.ignore_patterns(*MADE))
+        made = MADE if name in ("reports", ".dvc") else MADE[:1]
+        shutil.copytree(ROOT / name, to / name, ignore=shutil.ignore_patterns(*made))
     for name in FILES:
         shutil.copy(ROOT / name, to / name)
     if git:

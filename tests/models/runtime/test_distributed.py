@@ -136,7 +136,7 @@ def test_torchrun_starts_it_and_the_first_process_alone_writes(tmp_path):
 
 def test_a_batch_is_split_evenly_or_not_at_all(monkeypatch):
     photos, anime = domain("photos"), domain("anime")
-    monkeypatch.setattr("models.training.settings.world_size", lambda: 2)
+    monkeypatch.setattr("models.training.keys.world_size", lambda: 2)
     check(settings(batch_size=8, accumulate=4), photos, anime)
     with pytest.raises(ModelError, match="batch of 10 .* 2 processes × 2 .* a multiple of 4"):
         check(settings(batch_size=10, accumulate=2), photos, anime)
@@ -149,5 +149,5 @@ def test_how_a_batch_is_computed_is_in_the_key_where_it_is_unusual(monkeypatch):
 
     assert key() == key(accumulate=1, compile=False)
     alone = [key(), key(accumulate=2), key(compile=True)]
-    monkeypatch.setattr("models.training.settings.world_size", lambda: 2)
+    monkeypatch.setattr("models.training.keys.world_size", lambda: 2)
     assert len({*alone, key()}) == 4

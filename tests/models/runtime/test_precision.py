@@ -10,7 +10,8 @@ import torch
 
 from models.errors import ModelError
 from models.runtime.device import AUTO_PRECISION, autocast, pick_precision
-from models.training.settings import TrainSettings, training_key
+from models.training.keys import training_key
+from models.training.settings import TrainSettings
 from tests.models.helpers import domain, settings, variant
 
 CPU = torch.device("cpu")

@@ -5,6 +5,7 @@ Ten thousand steps take a minute and more and are measured by `make bench`; here
 
 from __future__ import annotations
 
+import mmap
 import multiprocessing
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -39,10 +40,12 @@ class Leak(Watch):
     def __init__(self, every: int) -> None:
         super().__init__()
         self.every = every
-        self.kept: list[bytearray] = []
+        self.kept: list[mmap.mmap] = []
 
     def on_log(self, images, metrics):
-        self.kept.append(bytearray(b"x") * int(2 * LEAK * 2**20 * self.every))
+        size = int(2 * LEAK * 2**20 * self.every)
+        self.kept.append(mmap.mmap(-1, size))  # the heap may have had that much to spare
+        self.kept[-1].write(bytes([1]) * size)
         super().on_log(images, metrics)
 
 

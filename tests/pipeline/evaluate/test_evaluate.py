@@ -195,6 +195,7 @@ def project(tmp_path, monkeypatch, evaluator, train, held) -> Path:
     translator = untrained_translator(variant, SIZE, seed=5)
     save_translator(evaluate.CHECKPOINTS / "tiny", translator, key="k1", images_seen=0)
     sections = {"evaluate": SETTINGS.model_dump(), "compute": {"device": "cpu", "threads": 2}}
+    sections["variants"] = {"tiny": {}, "absent": {}}
     Path("params.yaml").write_text(json.dumps(sections))
     return tmp_path
 
