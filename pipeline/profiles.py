@@ -12,7 +12,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import CommentMark
 from ruamel.yaml.tokens import CommentToken
 
@@ -65,6 +65,7 @@ def merged(name: str, folder: Path = FOLDER) -> str:
                 raise StageError(f"{path}: section '{section}': unknown key '{key}'{near}")
             base[section][key] = value
             _take_comment(base[section], values, key)
+            _own_comment(base[section], key)
     # Space stands where the demo's values ended: one before a comment, one line before a section.
     text = re.sub(r"(?<=\S) +(?=#|\[\])", " ", re.sub(r"\n+", "\n", yaml_files.dumps(base)))
     return re.sub(r"\n(?=\w)", "\n\n", text)
@@ -100,6 +101,14 @@ def _take_comment(to: CommentedMap, of: CommentedMap, key: Any) -> None:
     if comment.startswith("#"):
         token = CommentToken(f"{comment}\n{below}", CommentMark(0), None)
         to.ca.items.setdefault(key, [None] * 4)[2] = token
+
+
+def _own_comment(mapping: CommentedMap, key: Any) -> None:
+    """Give an empty list the comment behind its key, as a reader does: a writer that finds none
+    there leaves out the end of a later line."""
+    value, comments = mapping[key], mapping.ca.items.get(key)
+    if isinstance(value, CommentedSeq) and not value and comments:
+        value.ca.comment, comments[3] = [comments[2], None], None
 
 
 def _behind(mapping: CommentedMap, key: Any) -> tuple[str, str]:

@@ -96,7 +96,7 @@ def test_stage_scores_calibrates_and_writes_its_networks(
     )
     curve = pd.DataFrame({"images": [200, 400], "lr": 0.01, "hair": [0.7, 0.1], "smile": 0.7})
     monkeypatch.setattr(
-        recognizer, "train_recognizer", lambda *_, **__: (deepcopy(READER), curve.copy())
+        pair, "train_recognizer", lambda *_, **__: (deepcopy(READER), curve.copy())
     )
     recognizer.main()
     metrics = json.loads((stage.METRICS / "recognizer.json").read_text())
