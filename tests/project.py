@@ -51,5 +51,6 @@ def environment(**extra: str) -> dict[str, str]:
         for key, value in (("NAME", "test"), ("EMAIL", "test@example.com"))
     }
     nowhere = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+    nowhere["DVC_NO_ANALYTICS"] = "1"  # it would report every command, in a process of its own
     nowhere |= {f"DVC_{whose}_CONFIG_DIR": str(ROOT / "nowhere") for whose in ("GLOBAL", "SYSTEM")}
     return {**env, **who, **nowhere, "PATH": path, **extra}
