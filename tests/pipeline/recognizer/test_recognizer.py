@@ -95,9 +95,7 @@ def test_stage_scores_calibrates_and_writes_its_networks(
         json.dumps({"recognizer": settings().model_dump(), "compute": {"device": "cpu"}})
     )
     curve = pd.DataFrame({"images": [200, 400], "lr": 0.01, "hair": [0.7, 0.1], "smile": 0.7})
-    monkeypatch.setattr(
-        pair, "train_recognizer", lambda *_, **__: (deepcopy(READER), curve.copy())
-    )
+    monkeypatch.setattr(pair, "train_recognizer", lambda *_, **__: (deepcopy(READER), curve.copy()))
     recognizer.main()
     metrics = json.loads((stage.METRICS / "recognizer.json").read_text())
     assert metrics["evaluation"]["anime"]["hair"]["balanced"] == 1
