@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from models.errors import ModelError
 from models.training.run_file import plan
 from models.training.settings import TrainSettings
 from pipeline import profiles
 from pipeline.core import params
-from pipeline.core.errors import StageError
+from pipeline.core.commands import command_line, mistakes_in_one_line
 from pipeline.provenance import origin
 from pipeline.train import sync as imported
 from pipeline.train.inputs import load_variant
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
+app = command_line(no_args_is_help=True)
 
 
 @app.callback()
@@ -76,8 +74,5 @@ def sync(
 
 def main() -> None:
     """Run a command; a user's mistake ends in one line and exit 1."""
-    try:
+    with mistakes_in_one_line("face2anime"):
         app()
-    except (StageError, ModelError) as error:
-        print(f"face2anime: {error}", file=sys.stderr)
-        sys.exit(1)

@@ -299,7 +299,8 @@ def test_bad_input_ends_in_one_line(
     try:
         params.write_text(yaml_files.dumps(content), encoding="utf-8")
         command = [sys.executable, "-m", f"pipeline.{stage}"]
-        printed = run(project, *command, *(["xgan"] if stage == "train" else []), fails=True)
+        options = ["--variant", "xgan"] if stage == "train" else []
+        printed = run(project, *command, *options, fails=True)
     finally:
         params.write_text(before, encoding="utf-8")
     assert "Traceback" not in printed

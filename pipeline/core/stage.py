@@ -10,14 +10,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import typer
-
-from crawl.errors import CrawlError
-from models.errors import ModelError
 from models.runtime.files import write_bytes
 from pipeline.core import params
 from pipeline.core import workers as parallel
-from pipeline.core.errors import StageError
+from pipeline.core.commands import command_line, mistakes_in_one_line
 from pipeline.core.paths import METRICS as METRICS
 from pipeline.core.paths import PLOTS as PLOTS
 from pipeline.core.paths import SHEETS as SHEETS
@@ -44,16 +40,13 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
 
 def run(main: Callable[..., None]) -> None:
     """Run a stage's ``main`` as a command line; a user's mistake ends in one line and exit 1."""
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    try:
+    app = command_line()
+    name = Path(sys.argv[0]).stem.replace("__main__", Path(sys.argv[0]).parent.name)
+    with mistakes_in_one_line(name):
         compute = params.load(params.Compute)
         app.command()(_by_name(main) if compute.backend == "dask" else main)
         with parallel.on(compute):
             app()
-    except (StageError, CrawlError, ModelError) as error:
-        stage = Path(sys.argv[0]).stem.replace("__main__", Path(sys.argv[0]).parent.name)
-        print(f"{stage}: {error}", file=sys.stderr)
-        sys.exit(1)
 
 
 def _by_name(main: Callable[..., None]) -> Callable[..., None]:
