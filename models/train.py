@@ -18,6 +18,7 @@ from models.data.domain import Domain, StreamedDomain, load_domain
 from models.data.streaming import load_training
 from models.errors import ModelError
 from models.knobs import add_options, given, refuse_unknown
+from models.metrics.held_out import features_if_here
 from models.recognizer.network import Recognizer
 from models.recognizer.training import load_recognizer
 from models.runtime.device import pick_device
@@ -54,7 +55,6 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     config = "JSON file of a variant and settings, such as a run.json; other options go before it"
     add("--config", type=Path, help=config)
     add("--recognizer", type=Path, help="folder of a trained one, for losses that ask it")
-    add("--evaluator", type=Path, help="folder of another, for the KID of held-out images")
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--images", type=int, help="budget in image pairs")
     length.add_argument("--minutes", type=float, help="budget in minutes, measured at the start")
@@ -95,8 +95,8 @@ def run(args: argparse.Namespace) -> None:
 
     state_dir = args.out / "state"
     shown = SamplePNGs(args.out)
-    evaluator = load_recognizer(args.evaluator, settings.device) if args.evaluator else None
-    result = train(variant, settings, photos, anime, held, state_dir, shown, recognizer, evaluator)
+    features = features_if_here(settings.device) if rank() == 0 else None
+    result = train(variant, settings, photos, anime, held, state_dir, shown, recognizer, features)
     if rank() > 0:
         return
     write_run(args.out, variant, settings, result)

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import numpy as np
-from scipy import stats
 
 from models.errors import ModelError
 from models.metrics.sizes import MIN_IMAGES
@@ -35,16 +34,6 @@ class Estimate:
     def as_dict(self) -> dict[str, float]:
         """The fields as a plain mapping, as metrics files hold them."""
         return asdict(self)
-
-
-def share(found: int, n: int) -> tuple[float, float, float]:
-    """``found`` of ``n`` and the 95 % interval of that share in [0, 1].
-
-    Jeffreys' interval (Brown, Cai & DasGupta 2001), which does not claim certainty for three of
-    three.
-    """
-    low, high = stats.beta.ppf([TAIL / 100, 1 - TAIL / 100], found + 0.5, n - found + 0.5)
-    return found / n, min(float(low), found / n), max(float(high), found / n)
 
 
 def bootstrap(

@@ -1,60 +1,99 @@
-"""Where KID looks: a recognizer's activations at every depth, in place and not only on average."""
+"""Where pictures are compared: the features of a public network that no loss may ask."""
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torchvision.transforms.v2 import functional as tvf
 
-from models.data.augment import to_float
-from models.metrics.kid import Standardiser
-from models.recognizer.network import Recognizer
+from models.errors import ModelError
+from models.public import efficientnet
+from models.public.door import digest
+from models.runtime.device import pick_device
 
-GRID = 4  # cells a side
+RANKING = "efficientnet_lite1"  # what ranks; the others stand beside it
+# Pixels: smaller pictures are enlarged. At 64 px JPEG artefacts and photos among drawings cannot be
+# told apart (docs/evaluation.md); at 128 they can, at four times the time.
+SIDE = 128
+INCEPTION = "weights-inception-2015-12-05-6726825d.pth"  # in torch.hub's cache, where one has it
 
 
+@dataclass(frozen=True)
 class FeatureSpace:
-    """`spatial_features` of one recognizer, scaled as on real training images of both domains."""
+    """A network's features, under a name that tells which weights gave them."""
 
-    def __init__(self, recognizer: Recognizer, *real: Tensor) -> None:
-        """``real``: uint8 [N, 3, S, S] for each domain."""
-        self.recognizer = recognizer
-        self.standardise = Standardiser.fit(*[spatial_features(recognizer, x) for x in real])
+    name: str  # network:first digits of the sha256 of its weights
+    network: Callable[[Tensor], Tensor]  # uint8 [N, 3, S, S] → float [N, D]
+    device: torch.device
 
-    def __call__(self, images: Tensor) -> np.ndarray:
-        """uint8 [N, 3, S, S] → standardised float64 [N, D]."""
-        return self.standardise(spatial_features(self.recognizer, images))
+    @torch.inference_mode()
+    def __call__(self, images: Tensor, batch_size: int = 64) -> np.ndarray:
+        """uint8 RGB [N, 3, S, S] → float64 [N, D]."""
+        parts = [self.network(x.to(self.device)).double().cpu() for x in images.split(batch_size)]
+        return torch.cat(parts).numpy()
 
 
-@torch.inference_mode()
-def spatial_features(recognizer: Recognizer, images: Tensor, batch_size: int = 256) -> np.ndarray:
-    """Mean activation in each cell of a `GRID` × `GRID` grid after every stage.
+def ranking_space(device: str = "auto") -> FeatureSpace:
+    """The last pooled layer of `RANKING`, 1280 values.
 
-    The recognizer's last layer alone, averaged over the image, is nearly blind to what no
-    attribute depends on: real anime faces cut into 16 squares and laid out anew scored as well as
-    whole ones. Early stages see blur, noise and checkerboards, and the grid sees the layout
-    (several depths, as LPIPS uses them: Zhang et al. 2018, arXiv:1801.03924).
-
-    ``images`` uint8 [N, 3, S, S] → float32 [N, GRID² · channels of all stages].
+    Raises ModelError with the command that brings the weights, where they are not here.
     """
-    device = next(recognizer.parameters()).device
-    fitted = fit_size(images, recognizer.image_size)
-    batches = [_stages(recognizer, batch.to(device)) for batch in fitted.split(batch_size)]
-    return torch.cat(batches).numpy()
+    network = efficientnet.load(RANKING, use="evaluation", device=device)
+    return FeatureSpace(
+        f"{RANKING}:{digest(RANKING)}",
+        lambda images: network.pooled(at_least(images, SIDE)),
+        pick_device(device),
+    )
+
+
+def further_space(path: Path, device: str = "auto") -> FeatureSpace:
+    """A network of the user's, as DINOv2 or CLIP: a TorchScript file.
+
+    It takes uint8 RGB [N, 3, S, S] and gives float [N, D]: resizing and scaling are its own.
+    Raises ModelError when it is absent or does not.
+    """
+    try:
+        network = torch.jit.load(str(path), map_location=pick_device(device)).eval()
+        width = network(torch.zeros(2, 3, 64, 64, dtype=torch.uint8, device=pick_device(device)))
+    except (OSError, RuntimeError, ValueError) as error:
+        raise ModelError(f"{path} gives no features: {str(error).splitlines()[0]}") from None
+    if not isinstance(width, Tensor) or width.ndim != 2 or len(width) != 2:
+        raise ModelError(f"{path} gives no features: it must map uint8 [N, 3, S, S] to [N, D]")
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    return FeatureSpace(f"{path.stem}:{sha256[:8]}", network, pick_device(device))
+
+
+def inception_space(device: str = "auto") -> FeatureSpace | None:
+    """Inception's 2048 features, which papers give; None where torch-fidelity or its file is not.
+
+    They are those of the TensorFlow network of 2015 (Heusel et al., 2017), as torch-fidelity has
+    them, which also scales pictures to 299 px.
+    """
+    file = Path(torch.hub.get_dir()) / "checkpoints" / INCEPTION
+    if not file.is_file():
+        return None
+    try:
+        from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+    except ImportError:
+        return None
+    network = FeatureExtractorInceptionV3("inception", ["2048"], str(file))
+    network = network.eval().to(pick_device(device))
+    sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+    return FeatureSpace(f"inception:{sha256[:8]}", lambda x: network(x)[0], pick_device(device))
+
+
+def at_least(images: Tensor, side: int) -> Tensor:
+    """uint8 [N, 3, S, S], enlarged to ``side`` where they are smaller."""
+    return images if images.shape[-1] >= side else fit_size(images, side)
 
 
 def fit_size(images: Tensor, size: int) -> Tensor:
-    """uint8 [N, 3, S, S] at the side the recognizer was trained for, which may be another."""
+    """uint8 [N, 3, S, S] at the side ``size``, by bilinear interpolation with antialiasing."""
     side = [size, size]
     return images if list(images.shape[-2:]) == side else tvf.resize(images, side, antialias=True)
-
-
-def _stages(recognizer: Recognizer, images: Tensor) -> Tensor:
-    x, cells = to_float(images), []
-    for i, layer in enumerate(recognizer.body):
-        x = layer(x)
-        if i % 2:  # a stage is two convolutions
-            cells.append(F.adaptive_avg_pool2d(x, GRID).flatten(1).float())
-    return torch.cat(cells, dim=1).cpu()

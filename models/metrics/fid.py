@@ -40,10 +40,12 @@ def frechet(x: np.ndarray, y: np.ndarray) -> float:
     """‖μ₁ - μ₂‖² + tr(Σ₁ + Σ₂ - 2(Σ₁Σ₂)^½) of the Gaussians fitted to [M, D] and [N, D].
 
     Heusel et al., 2017 (arXiv:1706.08500), equation 6. With centred samples A and B,
-    tr(Σ₁Σ₂)^½ is the sum of the singular values of ABᵀ/√((M-1)(N-1)): no D × D matrix, and no root
-    of one that is singular when there are fewer images than features.
+    tr(Σ₁Σ₂)^½ is the sum of the singular values of ABᵀ/√((M-1)(N-1)), the roots of the eigenvalues
+    of its square: no D × D matrix, and no root of one that is singular when there are fewer images
+    than features.
     """
     a, b = x - x.mean(axis=0), y - y.mean(axis=0)
-    root = np.linalg.norm(a @ b.T, "nuc") / np.sqrt((len(a) - 1) * (len(b) - 1))
+    cross = a @ b.T / np.sqrt((len(a) - 1) * (len(b) - 1))
+    root = np.sqrt(np.linalg.eigvalsh(cross @ cross.T).clip(min=0)).sum()
     spread = (a**2).sum() / (len(a) - 1) + (b**2).sum() / (len(b) - 1)
     return float(((x.mean(axis=0) - y.mean(axis=0)) ** 2).sum() + spread - 2 * root)

@@ -2,37 +2,32 @@
 
 from __future__ import annotations
 
+import sys
+
 from torch import Tensor
 
 from models.checkpoint import Translator
-from models.data.domain import Domain, StreamedDomain
+from models.data.domain import Domain
 from models.domains import DIRECTIONS, DOMAINS
-from models.metrics.features import FeatureSpace
+from models.errors import ModelError
+from models.metrics.features import FeatureSpace, ranking_space
 from models.metrics.kid import kid
-from models.metrics.sizes import MIN_IMAGES, MOST_IMAGES
-from models.recognizer.network import Recognizer
+from models.metrics.sizes import CURVE_IMAGES, MIN_IMAGES
 
 
 class HeldOut:
-    """Measures translators on the same held-out images, again and again.
+    """Measures translators on the same held-out images (photos, anime), again and again.
 
-    `held_out` and `train` are (photos, anime). `evaluator`, a recognizer that no loss asks, gives
-    the features of KID, whose scales are those of the training images; without one, or with fewer
-    images than KID takes, only the cycle error is measured.
+    Without features, or with fewer images than KID takes, only the cycle error is measured.
     """
 
     def __init__(
-        self,
-        held_out: tuple[Domain, Domain],
-        train: tuple[Domain | StreamedDomain, Domain | StreamedDomain],
-        evaluator: Recognizer | None = None,
+        self, held_out: tuple[Domain, Domain], features: FeatureSpace | None = None
     ) -> None:
-        some = [d.take(range(min(MOST_IMAGES, len(d)))) for d in held_out]
+        some = [d.take(range(min(CURVE_IMAGES, len(d)))) for d in held_out]
         self.domains = dict(zip(DOMAINS, some, strict=True))
-        self.features: FeatureSpace | None = None
-        if evaluator and min(map(len, some)) >= MIN_IMAGES:
-            seen = [d.take(range(min(MOST_IMAGES, len(d)))).images for d in train]
-            self.features = FeatureSpace(evaluator, *seen)
+        self.features = features if min(map(len, some)) >= MIN_IMAGES else None
+        if self.features:
             self.real = {name: self.features(d.images) for name, d in self.domains.items()}
 
     def measure(self, translator: Translator) -> dict[str, float]:
@@ -48,6 +43,15 @@ class HeldOut:
                 result[f"kid_{direction}"] = estimate.value
             result[f"cycle_l1_{source}"] = l1(images, back)
         return result
+
+
+def features_if_here(device: str) -> FeatureSpace | None:
+    """What ranks; None, with a line on standard error, where its weights are not here."""
+    try:
+        return ranking_space(device)
+    except ModelError as error:
+        print(f"KID of held-out images is not measured: {error}", file=sys.stderr, flush=True)
+        return None
 
 
 def l1(a: Tensor, b: Tensor) -> float:

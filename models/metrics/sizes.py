@@ -2,3 +2,4 @@
 
 MIN_IMAGES = 8  # fewer cannot tell a bootstrap interval from noise
 MOST_IMAGES = 2_000  # of each domain; more only narrow intervals
+CURVE_IMAGES = 500  # of each domain, for the curves of a training

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from models.metrics.estimate import Estimate, bootstrap, check_features, mean_of_pairs, share
+from models.metrics.estimate import Estimate, bootstrap, check_features, mean_of_pairs
+from models.metrics.shares import share
 
 NEAR = 5.0  # per cent of real held-out images that count as near to a training image
 

@@ -25,6 +25,7 @@ from models.losses.objective import (
 from models.losses.penalties import clip_weights
 from models.losses.pool import ImagePool
 from models.losses.step import Step
+from models.metrics.features import FeatureSpace
 from models.networks.training_networks import TrainingNetworks
 from models.recognizer.network import Recognizer
 from models.runtime.device import autocast, deterministic, pick_device, pick_precision
@@ -56,7 +57,7 @@ class TrainResult:
     seconds: float  # of this call, without pretraining
     resumed_from: int  # images; 0 for a fresh run
     key: str
-    held_out: pd.DataFrame  # a row every `evaluate_every` images: images and `HeldOut.measure`
+    held_out: pd.DataFrame  # at 0 and every `evaluate_every` images: images and `HeldOut.measure`
     # Of the pretraining, if any: a row a log point, and all its seconds, whichever call spent them.
     pretraining: pd.DataFrame = field(default_factory=pd.DataFrame)
     pretraining_seconds: float = 0.0
@@ -71,7 +72,7 @@ def train(
     state_dir: Path | str | None = None,
     callback: Callback | None = None,
     recognizer: Recognizer | None = None,
-    evaluator: Recognizer | None = None,
+    features: FeatureSpace | None = None,
 ) -> TrainResult:
     """Train `variant` until it has seen `budget_images` pairs.
 
@@ -80,7 +81,7 @@ def train(
         state_dir: where the state is saved. The same call goes on from it, on a CPU with as many
             threads bit for bit. Delete it (`clear_state`) when the result is written.
         recognizer: what losses ask. It is not changed.
-        evaluator: what the KID of held-out images asks.
+        features: where the KID of held-out images is measured; without, it is not.
 
     Raises:
         ModelError: for settings or data that cannot be used; when a loss is no longer finite.
@@ -90,9 +91,8 @@ def train(
         torch.set_num_threads(settings.threads)
     device = pick_device(settings.device)
     recognizer = frozen(variant, recognizer, device)
-    evaluator = evaluator.to(device).eval() if evaluator else None
     key = training_key(variant, settings, photos, anime, recognizer)
-    report = Report(settings, (photos, anime), held_out, evaluator, callback)
+    report = Report(settings, held_out, features, callback)
     if not variant.learns:
         return fit_style(variant, settings, photos, anime, recognizer, report, key)
 
@@ -104,6 +104,8 @@ def train(
     run = begin(networks, batches, report, state_dir, key)
     seen = resumed_from = run.images_seen
     translator = Translator(run.ema.network, variant, settings.image_size)
+    if not seen:
+        run.held_out += report.held_out(seen, translator)
     generator, discriminator = networks.generator_parameters(), networks.discriminator_parameters()
     compiled = settings.compile and compile_networks(
         networks, device, lambda: trial(steps_at(0), networks, cast)

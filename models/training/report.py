@@ -9,10 +9,10 @@ from torch import Tensor
 from torchvision.utils import make_grid
 
 from models.checkpoint import Translator
-from models.data.domain import Domain, StreamedDomain
+from models.data.domain import Domain
 from models.domains import DIRECTIONS
+from models.metrics.features import FeatureSpace
 from models.metrics.held_out import HeldOut
-from models.recognizer.network import Recognizer
 from models.runtime.distributed import rank
 from models.training.callback import Callback, Silent
 from models.training.settings import TrainSettings
@@ -24,16 +24,15 @@ class Report:
     def __init__(
         self,
         settings: TrainSettings,
-        train: tuple[Domain | StreamedDomain, Domain | StreamedDomain],
         held_out: tuple[Domain, Domain],
-        evaluator: Recognizer | None,
+        features: FeatureSpace | None,
         callback: Callback | None,
     ) -> None:
         self.first = rank() == 0  # others measure nothing and tell nobody
         self.heard = callback is not None and self.first
         self.callback: Callback = callback if callback and self.first else Silent()
         self.shown = [d.take(range(min(settings.sample_count, len(d)))) for d in held_out]
-        self.measured = HeldOut(held_out, train, evaluator if self.first else None)
+        self.measured = HeldOut(held_out, features if self.first else None)
 
     def samples(self, seen: int, translator: Translator) -> None:
         """Draw a sample sheet."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,42 +12,79 @@ from torch import Tensor
 
 from models.data.domain import Domain
 from models.domains import DIRECTIONS
-from models.metrics.features import FeatureSpace, fit_size
-from models.metrics.kid import Estimate, kid
+from models.metrics.features import (
+    FeatureSpace,
+    fit_size,
+    further_space,
+    inception_space,
+    ranking_space,
+)
+from models.metrics.quality import DISTANCES, METRICS, Sets, measure
 from models.recognizer.network import Recognizer
 from models.recognizer.training import load_recognizer
-from pipeline.core import params
+from models.runtime.files import replacing
+from pipeline.core import params, stage
 from pipeline.evaluate.agreement import ColourRule, balanced_agreement, common_classes
 from pipeline.imaging.attributes import UNKNOWN
 
+DRAWN = ("translated", "untrained")  # sets that are another with each variant
 COLOUR_RULE = "hair_by_colour"  # the hair colour again, told by `ColourRule` instead of a network
 
 
 class Evaluator:
-    """Scores images against real ones; fixed once on real training images, then never changed."""
+    """Scores images against real ones; fixed once by real training images, then never changed."""
 
     def __init__(
-        self, recognizer: Recognizer, train: Mapping[str, Domain], settings: params.Evaluate
+        self,
+        recognizer: Recognizer,
+        spaces: Sequence[FeatureSpace],
+        train: Mapping[str, Domain],
+        settings: params.Evaluate,
     ) -> None:
-        """Set up feature scales and class colours by ``train``, real images by domain."""
-        self.recognizer, self.settings, self.train = recognizer, settings, train
-        self.features = FeatureSpace(recognizer, *[domain.images for domain in train.values()])
+        """``spaces``: the first one ranks. ``train``: real images by domain."""
+        self.recognizer, self.spaces, self.settings, self.train = (
+            recognizer,
+            spaces,
+            settings,
+            train,
+        )
 
     @classmethod
     def load(
         cls, folder: Path, train: Mapping[str, Domain], settings: params.Evaluate, device: str
     ) -> Evaluator:
-        """From a recognizer's folder. Raises ModelError when it holds none."""
-        return cls(load_recognizer(folder, device=device), train, settings)
+        """From a recognizer's folder. Raises ModelError when weights are missing."""
+        spaces = [ranking_space(device), inception_space(device)]
+        spaces += [further_space(path, device) for path in settings.further_features]
+        here = [space for space in spaces if space]
+        return cls(load_recognizer(folder, device=device), here, train, settings)
 
-    def kids(self, real: Tensor, fakes: Mapping[str, Tensor]) -> dict[str, Estimate]:
-        """KID of each of ``fakes`` to ``real``, all uint8. Raises ModelError when one is small."""
-        draws, seed = self.settings.bootstrap, self.settings.seed
-        target = self.features(real)
-        return {
-            name: kid(target, self.features(images), draws=draws, seed=seed)
-            for name, images in fakes.items()
-        }
+    @property
+    def name(self) -> str:
+        """Which weights the numbers come from: of the features that rank, and of the labels."""
+        return f"{self.spaces[0].name} recognizer:{self.recognizer.fingerprint()[:8]}"
+
+    def quality(
+        self, domain: str, real: Tensor, images: Mapping[str, Tensor]
+    ) -> dict[str, dict[str, dict[str, float]]]:
+        """Metric → set → `Estimate`: uint8 ``images`` of each set beside ``real`` ones of ``domain``.
+
+        Of the untrained network only KID: the other numbers would say no more. Distances in further
+        spaces stand under METRIC_SPACE. Raises ModelError where there are too few images.
+        """
+        result: dict[str, dict[str, dict[str, float]]] = {}
+        for space in self.spaces:
+            ranks = space is self.spaces[0]
+            target = remembered(space, real)
+            known = remembered(space, self.train[domain].images) if ranks else target[:0]
+            for name, fakes in images.items():
+                seen = space(fakes) if name in DRAWN else remembered(space, fakes)
+                sets = Sets(target, seen, known, self.settings.bootstrap, self.settings.seed)
+                asked = ["kid"] if name == "untrained" else METRICS if ranks else DISTANCES
+                for metric, estimate in measure(sets, asked).items():
+                    key = metric if ranks else f"{metric}_{space.name}"
+                    result.setdefault(key, {})[name] = estimate
+        return result
 
     def predict(self, images: Tensor) -> dict[str, np.ndarray]:
         """Predicted label [N] (strings) for each head."""
@@ -110,3 +148,13 @@ def column(labels: pd.DataFrame, head: str) -> np.ndarray:
     if head not in labels:
         return np.full(len(labels), UNKNOWN)
     return labels[head].to_numpy(str)
+
+
+def remembered(space: FeatureSpace, images: Tensor) -> np.ndarray:
+    """Features of real images, which are the same for every variant: computed once, then read."""
+    pixels = hashlib.sha256(images.contiguous().numpy().data).hexdigest()
+    path = stage.cache_dir("features", space.name.replace(":", "-")) / f"{pixels}.npy"
+    if not path.is_file():
+        with replacing(path) as file:
+            np.save(file, space(images))
+    return np.load(path)

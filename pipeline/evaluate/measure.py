@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -46,8 +47,15 @@ def evaluate(
     held: Held,
     truth: Mapping[str, pd.DataFrame],
 ) -> dict[str, Any]:
-    """All numbers of one variant: split → direction → block of `evaluate_direction`."""
-    result: dict[str, Any] = {"parameters": count_parameters(translator)}
+    """All numbers of one variant: split → direction → block of `evaluate_direction`.
+
+    ``comparable`` names what the numbers rest on: only where it is the same, they compare.
+    """
+    comparable = {"evaluator": evaluator.name, "data": data_digest(held)}
+    result: dict[str, Any] = {
+        "parameters": count_parameters(translator),
+        "comparable": comparable,
+    }
     for split, domains in held.items():
         result[split] = {
             direction: evaluate_direction(
@@ -76,32 +84,40 @@ def evaluate_direction(
     """Numbers of one split and direction.
 
     Returns:
-        ``kid`` and its controls, each value, low, high, n_real, n_fake: ``untrained`` (the same
-        network before training), ``copy`` (the source images as they are) and ``floor``
-        (``others``, real images of the target from the other held-out split: what a perfect
-        translator gets). ``agreement``: see `Evaluator.agreement`; ``agreement_with_truth``, where
-        there is a ``truth``: the same with what the demo really drew in place of the labels.
-        ``cycle_l1``: mean absolute difference between a source and its way there and back, in
-        [0, 1].
+        ``quality``: metric → set → value, low, high, n_real, n_fake, see `Evaluator.quality`. The
+        sets: ``translated``; ``untrained`` (by the same network before training), ``copy`` (the
+        source images as they are) and ``floor`` (``others``, real images of the target from the
+        other held-out split: what a perfect translator gets). ``agreement``: see
+        `Evaluator.agreement`; ``agreement_with_truth``, where there is a ``truth``: the same with
+        what the demo really drew in place of the labels. ``cycle_l1``: mean absolute difference
+        between a source and its way there and back, in [0, 1].
     """
     source, target = (domains[name] for name in DIRECTIONS[direction])
     fake = translator.translate(source.images, direction, source.labels)
     images = {
-        "kid": fake,
-        "untrained": untrained.translate(source.images, direction, source.labels),
+        "translated": fake,
         "copy": source.images,
         "floor": others,
+        "untrained": untrained.translate(source.images, direction, source.labels),
     }
     back = translator.translate(fake, opposite(direction), source.labels)
-    estimates = evaluator.kids(target.images, images)
-    block: dict[str, Any] = {name: estimate.as_dict() for name, estimate in estimates.items()}
-    block["agreement"] = evaluator.agreement(source, fake, target, direction)
+    block: dict[str, Any] = {
+        "quality": evaluator.quality(DIRECTIONS[direction][1], target.images, images),
+        "agreement": evaluator.agreement(source, fake, target, direction),
+        "cycle_l1": l1(source.images, back),
+    }
     known = with_truth(source, truth) if truth is not None else None
     if known:
         rows = [place for place, name in enumerate(source.ids) if name in set(known.ids)]
         block["agreement_with_truth"] = evaluator.agreement(known, fake[rows], target, direction)
-    block["cycle_l1"] = l1(source.images, back)
     return block
+
+
+def data_digest(held: Held) -> str:
+    """First digits of the sha256 of the held-out images' ids, which are hashes themselves."""
+    ids = [name for _, domains in sorted(held.items()) for d in domains.values() for name in d.ids]
+    size = next(iter(held["val"].values())).images.shape[-1]
+    return hashlib.sha256(" ".join([str(size), *ids]).encode()).hexdigest()[:8]
 
 
 def opposite(direction: str) -> str:

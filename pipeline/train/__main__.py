@@ -16,6 +16,7 @@ import typer
 
 from models.checkpoint import save_translator
 from models.data.streaming import load_training
+from models.metrics.held_out import features_if_here
 from models.recognizer.training import load_recognizer
 from models.runtime.device import pick_device
 from models.training.engine import TrainResult, train
@@ -23,7 +24,7 @@ from models.training.keys import training_key
 from models.training.settings import TrainSettings
 from models.training.state import clear_state, state_path
 from pipeline.core import params, stage, tables, tracking
-from pipeline.core.paths import CHECKPOINTS, EVALUATOR, SPLITS, remove_folder
+from pipeline.core.paths import CHECKPOINTS, SPLITS, remove_folder
 from pipeline.train.inputs import RECOGNIZER, load_data, load_variant
 from pipeline.train.runs import Recorder, brought, brought_folder, logged, training_seconds
 
@@ -74,7 +75,7 @@ def main(name: Annotated[str, typer.Option("--variant", help="A row of `variants
         else:
             result = train(
                 variant, settings, photos, anime, held_out, state, Recorder(run, samples),
-                recognizer, evaluator=load_recognizer(EVALUATOR),
+                recognizer, features_if_here(settings.device),
             )  # fmt: skip
             if len(result.pretraining):
                 run.curves(result.pretraining)

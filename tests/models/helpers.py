@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pandas as pd
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from models.checkpoint import save_translator
 from models.data.domain import Domain
 from models.domains import DOMAINS
+from models.metrics.features import FeatureSpace
 from models.recognizer.network import Recognizer
 from models.training.engine import TrainResult
 from models.training.settings import TrainSettings
@@ -137,3 +139,12 @@ def write_result(out: Path, result: TrainResult) -> None:
     result.history.to_csv(out / "history.csv", index=False)
     result.pretraining.to_csv(out / "pretraining.csv", index=False)
     (out / "resumed_from").write_text(str(result.resumed_from))
+
+
+def grid_space(cells: int = 4) -> FeatureSpace:
+    """Mean colour of each cell of a grid, 0 to 1: features whose values can be worked by hand."""
+    return FeatureSpace(
+        "grid:00000000",
+        lambda images: F.adaptive_avg_pool2d(images.float() / 255, cells).flatten(1),
+        torch.device("cpu"),
+    )

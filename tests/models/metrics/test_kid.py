@@ -51,10 +51,10 @@ def test_unbiased_mean_over_draws_from_one_distribution_is_zero():
 
 def test_bootstrap_stays_at_the_estimate_although_images_repeat():
     x, y = draw(40, 0.0, 1), draw(40, 0.3, 2)
-    kernels = [((a @ b.T) / 6 + 1) ** 3 for a, b in ((x, x), (y, y), (x, y))]
-    sample = kid.bootstrap(*kernels, draws=4000, seed=0)
-    value = kid.kid(x, y, draws=2).value
-    assert abs(sample.mean() - value) < 5 * sample.std() / np.sqrt(len(sample)) + 0.01 * value
+    estimate = kid.kid(x, y, draws=4000)
+    middle, spread = (estimate.low + estimate.high) / 2, estimate.high - estimate.low
+    assert abs(middle - estimate.value) < 0.15 * spread  # k(x, x) ≈ 8 would lift it by far more
+    assert spread < 8 / 40 * 10
 
 
 @pytest.mark.parametrize("shift", [0.0, 0.5])
@@ -73,29 +73,6 @@ def test_interval_is_reproducible_and_narrows_with_more_images():
     many = kid.kid(draw(300, seed=1), draw(300, 0.5, seed=2), draws=300, seed=3)
     assert few == kid.kid(draw(30, seed=1), draw(30, 0.5, seed=2), draws=300, seed=3)
     assert many.high - many.low < 0.5 * (few.high - few.low)
-
-
-def test_standardiser_puts_a_feature_that_one_domain_lacks_on_the_scale_of_the_other():
-    target = np.column_stack([draw(50, seed=1, d=1), np.zeros(50), np.full(50, 3.0)])
-    source = np.column_stack([draw(50, seed=2, d=1), np.ones(50), np.full(50, 3.0)])
-    standardise = kid.Standardiser.fit(target, source)
-    both = np.concatenate([standardise(target), standardise(source)])
-    assert both.mean(axis=0) == pytest.approx([0, 0, 0], abs=1e-9)
-    assert both.std(axis=0) == pytest.approx([1, 1, 0])  # the constant feature says nothing
-
-
-def test_one_image_that_wakes_up_a_silent_feature_does_not_decide_alone():
-    silent = np.full((200, 1), 1e-3)
-    train, real, fake = (
-        np.column_stack([draw(200, shift, seed=seed), silent * draw(200, seed=seed + 1, d=1)])
-        for shift, seed in ((0.0, 1), (0.0, 3), (0.5, 5))
-    )
-    standardise = kid.Standardiser.fit(train)
-    plain = kid.kid(standardise(real), standardise(fake), draws=50)
-    fake[0, -1] = 5.0  # 5,000 standard deviations
-    odd = kid.kid(standardise(real), standardise(fake), draws=50)
-    assert plain.value > 0
-    assert odd.value == pytest.approx(plain.value, rel=0.1)
 
 
 def test_too_few_images_or_nan_end_in_one_line():
