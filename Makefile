@@ -18,6 +18,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	  { echo "face2anime needs Python 3.11-3.13, this is $$($(PYTHON) --version): make $(MAKECMDGOALS) PYTHON=python3.11" >&2; exit 1; }
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	@face2anime doctor --fetch > /dev/null || true  # its one line says what to do; the rest works
 	touch $(INSTALLED)
 
 # A source archive has no git repository: DVC then runs the pipeline, but cannot version experiments.
@@ -53,5 +54,6 @@ ablation: install  ## all variants over SEEDS=1,2,3 as DVC experiments, tabulate
 ui: install  ## the MLflow UI on this project's runs
 	python -m pipeline.compare.ui
 
-clean:  ## remove what a run made, but not .venv or DVC's cache
-	rm -rf data checkpoints mlruns mlflow.db .cache reports/index.html reports/leaderboard.csv reports/datasets reports/sheets reports/plots
+clean:  ## remove what a run made, but not .venv, public weights or DVC's cache
+	@mkdir -p .cache && find .cache -mindepth 1 -maxdepth 1 ! -name weights -exec rm -rf {} +
+	rm -rf data checkpoints mlruns mlflow.db reports/index.html reports/leaderboard.csv reports/datasets reports/sheets reports/plots

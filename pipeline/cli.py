@@ -16,6 +16,7 @@ from pipeline.core.commands import command_line, mistakes_in_one_line
 from pipeline.provenance import origin
 from pipeline.train import sync as imported
 from pipeline.train.inputs import load_variant
+from pipeline.use import weights
 
 app = command_line(no_args_is_help=True)
 
@@ -70,6 +71,18 @@ def sync(
     """Trainings of another machine into MLflow, and for `train@VARIANT` to take."""
     for folder in folders:
         print(imported.sync(folder))
+
+
+@app.command()
+def doctor(
+    fetch: Annotated[bool, typer.Option("--fetch", help="Get the files that are missing.")] = False,
+) -> None:
+    """Public weights: what each is for, its licence, and where it is or how to get it."""
+    if fetch:
+        weights.fetch()
+    for line in weights.listing():
+        print(line)
+    raise typer.Exit(bool(weights.missing()))
 
 
 def main() -> None:

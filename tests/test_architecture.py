@@ -5,11 +5,13 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
+from models.public.table import TABLE
 from pipeline.core import params, yaml_files
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -88,12 +90,17 @@ def room_of(module: str) -> str:
     return f"{package}/{rest[0]}" if folder.is_dir() else f"{package}/{rest[0]}.py"
 
 
-def imports_of(module: str) -> set[str]:
-    """The modules of ours that ``module`` imports, wherever in it."""
+def nodes_of(module: str) -> Iterator[ast.AST]:
+    """The syntax tree of a module or package of ours, node by node."""
     path = ROOT / Path(*module.split("."))
     path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    return ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+
+
+def imports_of(module: str) -> set[str]:
+    """The modules of ours that ``module`` imports, wherever in it."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes_of(module):
         if isinstance(node, ast.ImportFrom) and node.module:
             found.add(node.module)
             found.update(f"{node.module}.{alias.name}" for alias in node.names)
@@ -118,6 +125,39 @@ def test_no_circle_of_rooms(package: str) -> None:
         ours = {room_of(name) for name in imports_of(module) if name.split(".")[0] == package}
         rooms.setdefault(room_of(module), set()).update(ours - {room_of(module)})
     TopologicalSorter(rooms).prepare()  # raises CycleError, naming the circle
+
+
+# What trains. Its report alone measures, on held-out images, and no gradient comes of that.
+TRAINING = ("models/losses", "models/networks", "models/recognizer", "models/training")
+REPORT = "models.training.report"
+
+
+def reached(starts: set[str], wall: str = "") -> set[str]:
+    """The modules that ``starts`` import, directly or not, and they; ``wall`` is not entered."""
+    todo, seen = [*starts], set()
+    while todo:
+        if (module := todo.pop()) not in seen | {wall}:
+            seen.add(module)
+            todo += imports_of(module)
+    return seen
+
+
+def words(module: str) -> set[object]:
+    """Every string of a module, and other constants."""
+    return {node.value for node in nodes_of(module) if isinstance(node, ast.Constant)}
+
+
+def test_no_loss_asks_what_evaluates() -> None:
+    """What trains reaches no metric, and names no public network that is not for training."""
+    names = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in modules()]
+    starts = {name for name in names if room_of(name) in TRAINING}
+    seen = reached(starts, wall=REPORT)
+    assert not [name for name in seen if name.startswith("models.metrics")]
+    barred = {name for name, row in TABLE.items() if "training" not in row.uses} | {"evaluation"}
+    asking = {name: words(name) & barred for name in seen if room_of(name) != "models/public"}
+    assert not {name: found for name, found in asking.items() if found}
+    # The test's own test: without the wall, what measures is found.
+    assert "models.metrics.held_out" in reached(starts)
 
 
 def test_nobody_imports_a_main() -> None:
