@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
+import numpy as np
 from torch import Tensor
 
 from models.checkpoint import Translator
@@ -14,6 +16,8 @@ from models.metrics.features import FeatureSpace, ranking_space
 from models.metrics.kid import kid
 from models.metrics.sizes import CURVE_IMAGES, MIN_IMAGES
 
+Features = Callable[[Tensor], np.ndarray]  # uint8 [N, 3, S, S] → float [N, D]
+
 
 class HeldOut:
     """Measures translators on the same held-out images (photos, anime), again and again.
@@ -21,9 +25,7 @@ class HeldOut:
     Without features, or with fewer images than KID takes, only the cycle error is measured.
     """
 
-    def __init__(
-        self, held_out: tuple[Domain, Domain], features: FeatureSpace | None = None
-    ) -> None:
+    def __init__(self, held_out: tuple[Domain, Domain], features: Features | None = None) -> None:
         some = [d.take(range(min(CURVE_IMAGES, len(d)))) for d in held_out]
         self.domains = dict(zip(DOMAINS, some, strict=True))
         self.features = features if min(map(len, some)) >= MIN_IMAGES else None

@@ -25,7 +25,6 @@ from models.losses.objective import (
 from models.losses.penalties import clip_weights
 from models.losses.pool import ImagePool
 from models.losses.step import Step
-from models.metrics.features import FeatureSpace
 from models.networks.training_networks import TrainingNetworks
 from models.recognizer.network import Recognizer
 from models.runtime.device import autocast, deterministic, pick_device, pick_precision
@@ -39,7 +38,7 @@ from models.training.compiling import begin_step, compile_networks, eagerly
 from models.training.keys import check, training_key
 from models.training.optimizers import EMA, adam, update
 from models.training.pretraining import masked_sheet, pretrain
-from models.training.report import Report
+from models.training.report import Features, Report
 from models.training.settings import TrainSettings, due, learning_rate
 from models.training.state import Pretrained, TrainingState, load_state, require_finite, save_state
 from models.variants import Variant
@@ -72,7 +71,7 @@ def train(
     state_dir: Path | str | None = None,
     callback: Callback | None = None,
     recognizer: Recognizer | None = None,
-    features: FeatureSpace | None = None,
+    features: Features | None = None,
 ) -> TrainResult:
     """Train `variant` until it has seen `budget_images` pairs.
 

@@ -11,8 +11,7 @@ from torchvision.utils import make_grid
 from models.checkpoint import Translator
 from models.data.domain import Domain
 from models.domains import DIRECTIONS
-from models.metrics.features import FeatureSpace
-from models.metrics.held_out import HeldOut
+from models.metrics.held_out import Features, HeldOut
 from models.runtime.distributed import rank
 from models.training.callback import Callback, Silent
 from models.training.settings import TrainSettings
@@ -25,7 +24,7 @@ class Report:
         self,
         settings: TrainSettings,
         held_out: tuple[Domain, Domain],
-        features: FeatureSpace | None,
+        features: Features | None,
         callback: Callback | None,
     ) -> None:
         self.first = rank() == 0  # others measure nothing and tell nobody

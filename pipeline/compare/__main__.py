@@ -35,7 +35,7 @@ def main(show: Annotated[bool, typer.Option(help="Only print the result again.")
     variants = list(params.load_variants())
     metrics = ranking.read_metrics(variants)
     board = ranking.leaderboard(metrics, settings.direction)
-    winner = str(board["variant"][0])
+    winner = str(board["variant"].iloc[0])
     rows = board.set_index("variant").iterrows()
     result: dict[str, Any] = {
         "checks": {variant: ranking.checks(row) for variant, row in rows},

@@ -67,7 +67,7 @@ class Evaluator:
     def quality(
         self, domain: str, real: Tensor, images: Mapping[str, Tensor]
     ) -> dict[str, dict[str, dict[str, float]]]:
-        """Metric → set → `Estimate`: uint8 ``images`` of each set beside ``real`` ones of ``domain``.
+        """Metric → set → `Estimate`: uint8 ``images`` beside ``real`` ones of ``domain``.
 
         Of the untrained network only KID: the other numbers would say no more. Distances in further
         spaces stand under METRIC_SPACE. Raises ModelError where there are too few images.
