@@ -16,7 +16,8 @@ from models.domains import DIRECTIONS, other
 from models.errors import ModelError
 from models.networks.translator import TranslationNetwork
 from models.runtime.device import pick_device
-from models.runtime.files import read_json, read_weights, write_json, write_weights
+from models.runtime.files import read_json, write_json
+from models.runtime.weights import read_weights, write_weights
 from models.style_transfer import StyleTransfer, new_features
 from models.variants import Variant, variant_from_dict
 

@@ -8,14 +8,10 @@ from typing import Annotated
 
 import typer
 
-from models.training.run_file import plan
-from models.training.settings import TrainSettings
 from pipeline import profiles
 from pipeline.core import params
 from pipeline.core.commands import command_line, mistakes_in_one_line
 from pipeline.provenance import origin
-from pipeline.train import sync as imported
-from pipeline.train.inputs import load_variant
 from pipeline.use import weights
 
 app = command_line(no_args_is_help=True)
@@ -60,6 +56,10 @@ def config(
     variant: str = typer.Argument(help="a row of `variants` in params.yaml"),
 ) -> None:
     """What `train@VARIANT` trains, as JSON for `python -m models.train --config`."""
+    from models.training.run_file import plan  # torch: seconds, and only here and in sync
+    from models.training.settings import TrainSettings
+    from pipeline.train.inputs import load_variant
+
     section = params.load(params.Train)
     print(json.dumps(plan(load_variant(variant), TrainSettings(**section.model_dump())), indent=2))
 
@@ -69,8 +69,10 @@ def sync(
     folders: Annotated[list[Path], typer.Argument(help="what `python -m models.train` wrote")],
 ) -> None:
     """Trainings of another machine into MLflow, and for `train@VARIANT` to take."""
+    from pipeline.train.sync import sync as take_over
+
     for folder in folders:
-        print(imported.sync(folder))
+        print(take_over(folder))
 
 
 @app.command()

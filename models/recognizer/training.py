@@ -21,10 +21,11 @@ from models.knobs import check_knobs
 from models.recognizer.network import Recognizer
 from models.recognizer.settings import RecognizerSettings
 from models.runtime.device import autocast, pick_device, pick_precision
-from models.runtime.files import read_json, read_weights, write_json, write_weights
+from models.runtime.files import read_json, write_json
 from models.runtime.meter import Meter
 from models.runtime.progress import Progress
 from models.runtime.sampling import Order, reseed
+from models.runtime.weights import read_weights, write_weights
 
 WEIGHTS, CONFIG = "recognizer.safetensors", "config.json"
 LOG_ROWS = 10  # of the history

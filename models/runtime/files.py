@@ -1,4 +1,4 @@
-"""Weights and JSON on disk, each written beside its place and then moved there."""
+"""Files, each written beside its place and then moved there. Without torch: see `weights`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
-
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
-from torch import Tensor
 
 from models.errors import ModelError
 
@@ -59,18 +55,3 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise ModelError(f"cannot read {path}: train first, or give another folder") from error
-
-
-def write_weights(path: Path, weights: dict[str, Tensor]) -> None:
-    """Save tensors as safetensors: the same weights always give the same bytes."""
-    write_bytes(path, save({k: v.detach().cpu().contiguous() for k, v in weights.items()}))
-
-
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """Load safetensors to the CPU; ModelError when the file is absent or broken."""
-    try:
-        return load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise ModelError(
-            f"cannot read weights {path}: train first, or give another folder"
-        ) from error

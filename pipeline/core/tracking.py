@@ -6,24 +6,31 @@ there, so that all experiments land in one store.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from dvc.repo import Repo
+import pandas as pd
 from filelock import FileLock
+
+from pipeline.core import stage
 
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-
-import mlflow  # noqa: E402  (after its settings above)
-import pandas as pd  # noqa: E402
-from mlflow.entities import Dataset, DatasetInput, Metric, Run  # noqa: E402
-
-from pipeline.core import stage  # noqa: E402
+if TYPE_CHECKING:
+    import mlflow
+elif "mlflow" in sys.modules:
+    mlflow = sys.modules["mlflow"]
+else:  # loaded when first used: seconds that a mistake in params.yaml need not wait for
+    _spec = importlib.util.find_spec("mlflow")
+    _spec.loader = importlib.util.LazyLoader(_spec.loader)
+    mlflow = sys.modules["mlflow"] = importlib.util.module_from_spec(_spec)
+    _spec.loader.exec_module(mlflow)
 
 EXPERIMENT = "face2anime"
 BATCH = 1000  # metrics per call that MLflow's API accepts
@@ -54,7 +61,7 @@ class StageRun:
     def curves(self, frame: pd.DataFrame, step: str = "images") -> None:
         """Log each column of ``frame`` as a curve over its column ``step``, in few calls."""
         points = [
-            Metric(str(column), float(row[column]), 0, int(row[step]))
+            mlflow.entities.Metric(str(column), float(row[column]), 0, int(row[step]))
             for row in frame.to_dict("records")
             for column in frame.columns
             if column != step and pd.notna(row[column])
@@ -108,7 +115,7 @@ def stage_run(
         yield StageRun(active.info.run_id)
 
 
-def _fits(run: Run, params: Mapping[str, Any]) -> bool:
+def _fits(run: mlflow.entities.Run, params: Mapping[str, Any]) -> bool:
     """Whether ``run`` is of this experiment and no param of it would have to change."""
     known = run.data.params
     same = all(known.get(key, str(value)) == str(value) for key, value in params.items())
@@ -143,6 +150,8 @@ def md5s_of(paths: Sequence[Path]) -> dict[str, str]:
     name = os.environ.get("DVC_STAGE")
     if not name or not paths:
         return {path.as_posix(): "unversioned" for path in paths}
+    from dvc.repo import Repo  # a second, which only stages that DVC runs need
+
     # DVC has just hashed these to decide that the stage must run, and remembers it.
     dependencies = Repo(".").stage.load_one("dvc.yaml", name).deps
     known = {item.def_path: item for item in dependencies}
@@ -163,11 +172,11 @@ def _open_store() -> None:
     mlflow.set_experiment(EXPERIMENT)
 
 
-def _run_with_key(key: str) -> Run | None:
+def _run_with_key(key: str) -> mlflow.entities.Run | None:
     return next(iter(_runs_with_key(key, most=1)), None)
 
 
-def _runs_with_key(key: str, most: int = 1000) -> list[Run]:
+def _runs_with_key(key: str, most: int = 1000) -> list[mlflow.entities.Run]:
     """Newest first."""
     return mlflow.search_runs(
         experiment_names=[EXPERIMENT],
@@ -202,8 +211,9 @@ def _git_commit() -> str:
 
 
 def _log_inputs(run_id: str, inputs: Sequence[Path]) -> None:
+    entities = mlflow.entities
     data_sets = [
-        DatasetInput(Dataset(path, md5[:DIGEST], "dvc", path))
+        entities.DatasetInput(entities.Dataset(path, md5[:DIGEST], "dvc", path))
         for path, md5 in md5s_of(inputs).items()
     ]
     if data_sets:
