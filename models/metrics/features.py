@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import is_zipfile
 
 import numpy as np
 import torch
@@ -35,8 +36,14 @@ class FeatureSpace:
     @torch.inference_mode()
     def __call__(self, images: Tensor, batch_size: int = 64) -> np.ndarray:
         """uint8 RGB [N, 3, S, S] → float64 [N, D]."""
-        parts = [self.network(x.to(self.device)).double().cpu() for x in images.split(batch_size)]
+        parts = [self._features(x.to(self.device)) for x in images.split(batch_size)]
         return torch.cat(parts).numpy()
+
+    def _features(self, images: Tensor) -> Tensor:
+        told = self.network(images)
+        if not isinstance(told, Tensor) or told.ndim != 2 or len(told) != len(images):
+            raise ModelError(f"{self.name} must give [N, D] features of N images")
+        return told.double().cpu()
 
 
 def ranking_space(device: str = "auto") -> FeatureSpace:
@@ -53,18 +60,14 @@ def ranking_space(device: str = "auto") -> FeatureSpace:
 
 
 def further_space(path: Path, device: str = "auto") -> FeatureSpace:
-    """A network of the user's, as DINOv2 or CLIP: a TorchScript file.
+    """A network of the user's, as DINOv2 or CLIP: what `torch.export.save` has written.
 
-    It takes uint8 RGB [N, 3, S, S] and gives float [N, D]: resizing and scaling are its own.
-    Raises ModelError when it is absent or does not.
+    It takes uint8 RGB [N, 3, S, S] and gives float [N, D]: N is a dynamic dimension, S the side of
+    the project's images; resizing and scaling are its own. Raises ModelError when it does not.
     """
-    try:
-        network = torch.jit.load(str(path), map_location=pick_device(device)).eval()
-        width = network(torch.zeros(2, 3, 64, 64, dtype=torch.uint8, device=pick_device(device)))
-    except (OSError, RuntimeError, ValueError) as error:
-        raise ModelError(f"{path} gives no features: {str(error).splitlines()[0]}") from None
-    if not isinstance(width, Tensor) or width.ndim != 2 or len(width) != 2:
-        raise ModelError(f"{path} gives no features: it must map uint8 [N, 3, S, S] to [N, D]")
+    if not is_zipfile(path):
+        raise ModelError(f"{path} holds no exported network: write one with torch.export.save")
+    network = torch.export.load(path).module().to(pick_device(device))
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     return FeatureSpace(f"{path.stem}:{sha256[:8]}", network, pick_device(device))
 

@@ -40,12 +40,17 @@ def frechet(x: np.ndarray, y: np.ndarray) -> float:
     """‖μ₁ - μ₂‖² + tr(Σ₁ + Σ₂ - 2(Σ₁Σ₂)^½) of the Gaussians fitted to [M, D] and [N, D].
 
     Heusel et al., 2017 (arXiv:1706.08500), equation 6. With centred samples A and B,
-    tr(Σ₁Σ₂)^½ is the sum of the singular values of ABᵀ/√((M-1)(N-1)), the roots of the eigenvalues
-    of its square: no D × D matrix, and no root of one that is singular when there are fewer images
-    than features.
+    tr(Σ₁Σ₂)^½ is the sum of the singular values of ABᵀ/√((M-1)(N-1)), which A's and B's triangles
+    have as well, and those are the roots of the eigenvalues of its square: no root of a matrix that
+    is singular when there are fewer images than features.
     """
     a, b = x - x.mean(axis=0), y - y.mean(axis=0)
-    cross = a @ b.T / np.sqrt((len(a) - 1) * (len(b) - 1))
+    cross = _triangle(a) @ _triangle(b).T / np.sqrt((len(a) - 1) * (len(b) - 1))
     root = np.sqrt(np.linalg.eigvalsh(cross @ cross.T).clip(min=0)).sum()
     spread = (a**2).sum() / (len(a) - 1) + (b**2).sum() / (len(b) - 1)
     return float(((x.mean(axis=0) - y.mean(axis=0)) ** 2).sum() + spread - 2 * root)
+
+
+def _triangle(a: np.ndarray) -> np.ndarray:
+    """R of A = QR where A has more rows than columns, else A itself: AᵀA = RᵀR."""
+    return np.asarray(np.linalg.qr(a, mode="r")) if len(a) > a.shape[1] else a
