@@ -50,6 +50,7 @@ def main(variant: Annotated[str, typer.Option(help="A row of `variants`.")]) -> 
                 draw(path, translator, held["test"][source], direction, settings.sheet_rows)
         stage.write_json(stage.METRICS / f"{variant}.json", result)
         run.metrics(headline(result))
+        run.tag(**result["comparable"])
         run.artifact(stage.METRICS / f"{variant}.json", "evaluation")
         run.artifact(folder, "evaluation")
 
