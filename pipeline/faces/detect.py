@@ -15,7 +15,7 @@ import numpy as np
 from pipeline.core.errors import StageError
 from pipeline.demo.anime.page import draw_page, page_size
 from pipeline.demo.attributes import sample_faces
-from pipeline.faces import animeface_process
+from pipeline.imaging import animeface_process
 from pipeline.imaging.colours import to_lab
 
 MIN_LOOK = 96  # pixels: a smaller picture than this holds no face it could find
