@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 import pandas as pd
 
 from models.domains import other
 from models.errors import ModelError
-from models.metrics.shape import ShapeModel
+from models.metrics.shape import INSIDE, ShapeModel
+from models.public.door import digest
 from pipeline.evaluate import found, geometry, kept
 from pipeline.evaluate.found import Share
 from pipeline.evaluate.kept import MIN_FACES, Kept
-from pipeline.imaging import drawn_face
+from pipeline.evaluate.remember import remembered
+from pipeline.imaging import animeface_process, drawn_face, mesh
 from pipeline.imaging.mesh import POINTS, FaceMesh
 
+MESH = "face_mesh"
 COMPONENTS = {"photos": 25, "anime": 6}  # a drawing has 14 rough points
 LIKELY = 0.5  # the mesh's probability below which its points are not believed
 SPREAD = (10, 50, 90)  # percentiles of the lengths that are told
@@ -43,7 +47,7 @@ class Shape(TypedDict):
 class FaceNumbers(TypedDict):
     """What `FaceReader.compare` tells of one direction; None stands where too few were found."""
 
-    found: dict[str, Share | None]  # translated, copy, real
+    found: dict[str, Share | None]  # translated, copy, floor: real ones
     kept: dict[str, Kept | None]  # by measure
     shape: Shape | None
 
@@ -75,6 +79,11 @@ class FaceReader:
         """
         self._mesh = FaceMesh(mesh) if mesh else None
         self._eyes, self._most = np.asarray(eyes, float), most
+
+    @property
+    def meshed(self) -> bool:
+        """Whether points of photographed faces are read."""
+        return self._mesh is not None
 
     def read(self, images: np.ndarray, domain: str, *, most: int | None = None) -> ReadFaces:
         """Read uint8 RGB [N, S, S, 3] as images of ``domain``, the first ``most`` if given."""
@@ -127,7 +136,7 @@ class FaceReader:
         """
         faces = self.read(translated, other(source.domain), most=len(source.images))
         copies = self.found(source.images, target.domain)
-        seen = {"translated": faces.found, "copy": copies, "real": target.found}
+        seen = {"translated": faces.found, "copy": copies, "floor": target.found}
         return FaceNumbers(
             found={name: found.share(each) for name, each in seen.items()},
             kept=kept.correlations(source.measures, faces.measures, draws=draws, seed=seed),
@@ -136,14 +145,46 @@ class FaceReader:
 
     def _drawn(self, images: np.ndarray) -> np.ndarray:
         distance = float(np.linalg.norm(self._eyes[1] - self._eyes[0]))
-        return drawn_face.find(images, distance)
+        return remembered(
+            f"drawn {distance}",
+            (drawn_face, animeface_process),
+            images,
+            lambda: drawn_face.find(images, distance),
+        )
 
     def _photographed(self, images: np.ndarray) -> np.ndarray:
         if self._mesh is None:
             return np.full((len(images), POINTS, 2), np.nan)
-        points, likely = self._mesh.find(images, self._eyes * images.shape[2] - 0.5)
+        return remembered(
+            f"{MESH} {digest(MESH)} {self._eyes.tolist()}",
+            (mesh,),
+            images,
+            partial(self._likely, images, self._mesh),
+        )
+
+    def _likely(self, images: np.ndarray, network: FaceMesh) -> np.ndarray:
+        points, likely = network.find(images, self._eyes * images.shape[2] - 0.5)
         points[likely < LIKELY] = np.nan
         return points
+
+
+def as_sets(numbers: FaceNumbers) -> dict[str, dict[str, Any]]:
+    """`FaceReader.compare`'s numbers as metric → set → estimate; what is None is left out.
+
+    ``found`` and ``well_formed`` (the share as near to real shapes as 95 % of these) are shares;
+    ``shape`` is the median length and ``NAME_kept`` a rank correlation in [-1, 1].
+    """
+    told: dict[str, dict[str, Any]] = {}
+    if numbers["found"]["translated"]:
+        told["found"] = {name: share for name, share in numbers["found"].items() if share}
+    if shape := numbers["shape"]:
+        told["well_formed"] = {"translated": shape["inside"], "floor": {"value": INSIDE / 100}}
+        told["shape"] = {"translated": shape["translated"], "floor": shape["real"]}
+    for name, kept_ in numbers["kept"].items():
+        if kept_:
+            chance = {"value": kept_["shuffled"]}
+            told[f"{name}_kept"] = {"translated": kept_, "shuffled": chance}
+    return told
 
 
 def _shape_numbers(model: ShapeModel, points: np.ndarray) -> Shape | None:

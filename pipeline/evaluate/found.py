@@ -8,7 +8,8 @@ from typing import TypedDict
 
 import cv2
 import numpy as np
-from scipy.stats import binomtest
+
+from models.metrics import shares
 
 # Of 64 px faces it finds .95 of CelebA, .06 of drawings and .06 of photos upside down; OpenCV's
 # other frontal cascades .94 to .96, .06 to .15 and .11 to .46. YuNet finds 1.00, .73 and .97: it
@@ -20,7 +21,7 @@ SMALLEST = LOOK // 3  # a face is most of an aligned image
 
 
 class Share(TypedDict):
-    """A share in [0, 1] of ``n`` images with its 95 % interval (Wilson 1927)."""
+    """A share in [0, 1] of ``n`` images with its 95 % interval."""
 
     value: float
     low: float
@@ -33,8 +34,8 @@ def share(found: np.ndarray) -> Share | None:
     n, hits = len(found), int(np.sum(found))
     if not n:
         return None
-    interval = binomtest(hits, n).proportion_ci(method="wilson")
-    return Share(value=hits / n, low=float(interval.low), high=float(interval.high), n=n)
+    value, low, high = shares.share(hits, n)
+    return Share(value=value, low=low, high=high, n=n)
 
 
 def in_photos(images: np.ndarray) -> np.ndarray:

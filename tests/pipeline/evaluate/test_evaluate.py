@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from models.checkpoint import save_translator, untrained_translator
+from models.data.augment import channels_last
 from models.data.domain import Domain
 from models.errors import ModelError
 from models.metrics.held_out import HeldOut, l1
@@ -23,7 +24,6 @@ from pipeline.core import params, stage, tables
 from pipeline.evaluate import __main__ as evaluate
 from pipeline.evaluate import measure, truth
 from pipeline.evaluate.evaluator import Evaluator
-from pipeline.evaluate.sheet import channels_last
 from tests.models.helpers import grid_space, light_reader
 
 HEADS = {"hair": ["black", "blonde"], "smile": ["no", "yes"]}

@@ -49,7 +49,7 @@ def test_without_the_mesh_photos_have_no_points_but_a_share_found(photos, anime,
     shape = reader.shape(others, "anime")
     numbers = reader.compare(source, anime, target, shape, draws=50)
     found = numbers["found"]
-    assert found["translated"]["value"] > 0.9 and found["real"]["value"] > 0.9
+    assert found["translated"]["value"] > 0.9 and found["floor"]["value"] > 0.9
     assert found["copy"]["high"] < 0.5 and found["copy"]["n"] == 25
     assert numbers["kept"] == {"yaw": None, "mouth_open": None}
     assert numbers["shape"]["inside"]["n"] > 20
