@@ -32,6 +32,7 @@ from models.recognizer.network import Recognizer
 from models.recognizer.training import load_recognizer
 from pipeline.core import params
 from pipeline.evaluate.agreement import ColourRule, balanced_agreement, common_classes
+from pipeline.evaluate.colours import colours_kept
 from pipeline.evaluate.face_reader import MESH, FaceReader, as_sets
 from pipeline.evaluate.remember import remembered
 from pipeline.imaging.attributes import UNKNOWN
@@ -93,7 +94,7 @@ class Evaluator:
     def faces(
         self, direction: str, source: Tensor, fake: Tensor, target: Tensor
     ) -> dict[str, dict[str, Any]]:
-        """Metric → set → estimate of the first faces of uint8 [N, 3, S, S]: see `as_sets`.
+        """Metric → set → estimate, of uint8 [N, 3, S, S]: see `as_sets` and `colours_kept`.
 
         ``fake`` are the translations of ``source``, ``target`` real images of the other domain.
         """
@@ -108,7 +109,14 @@ class Evaluator:
             draws=self.settings.bootstrap,
             seed=self.settings.seed,
         )
-        return as_sets(numbers)
+        colours = colours_kept(
+            channels_last(source),
+            channels_last(fake),
+            self.reader.eyes,
+            draws=self.settings.bootstrap,
+            seed=self.settings.seed,
+        )
+        return {**as_sets(numbers), **colours}
 
     def quality(
         self, domain: str, real: Tensor, images: Mapping[str, Tensor]

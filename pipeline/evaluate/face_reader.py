@@ -78,7 +78,7 @@ class FaceReader:
         Raises StageError when ``mesh`` is not that network.
         """
         self._mesh = FaceMesh(mesh) if mesh else None
-        self._eyes, self._most = np.asarray(eyes, float), most
+        self.eyes, self._most = np.asarray(eyes, float), most
 
     @property
     def meshed(self) -> bool:
@@ -144,7 +144,7 @@ class FaceReader:
         )
 
     def _drawn(self, images: np.ndarray) -> np.ndarray:
-        distance = float(np.linalg.norm(self._eyes[1] - self._eyes[0]))
+        distance = float(np.linalg.norm(self.eyes[1] - self.eyes[0]))
         return remembered(
             f"drawn {distance}",
             (drawn_face, animeface_process),
@@ -156,14 +156,14 @@ class FaceReader:
         if self._mesh is None:
             return np.full((len(images), POINTS, 2), np.nan)
         return remembered(
-            f"{MESH} {digest(MESH)} {self._eyes.tolist()}",
+            f"{MESH} {digest(MESH)} {self.eyes.tolist()}",
             (mesh,),
             images,
             partial(self._likely, images, self._mesh),
         )
 
     def _likely(self, images: np.ndarray, network: FaceMesh) -> np.ndarray:
-        points, likely = network.find(images, self._eyes * images.shape[2] - 0.5)
+        points, likely = network.find(images, self.eyes * images.shape[2] - 0.5)
         points[likely < LIKELY] = np.nan
         return points
 

@@ -57,12 +57,6 @@ FLAT = Fake(lambda x: torch.full_like(x, 127))
 NOT_LOOKING = Fake(lambda x: x[:, [1, 0, 2]].roll(1, dims=0))  # right style, somebody else's face
 
 
-@pytest.fixture(autouse=True)
-def elsewhere(tmp_path_factory, monkeypatch) -> None:
-    """Features that are remembered do not stay in this project."""
-    monkeypatch.setenv("DVC_ROOT", str(tmp_path_factory.getbasetemp() / "remembered"))
-
-
 @pytest.fixture(scope="module")
 def train() -> dict[str, Domain]:
     return {name: domain(name, 80, 1) for name in ("photos", "anime")}
@@ -194,7 +188,13 @@ def test_too_few_held_out_images_end_in_one_line(evaluator, held):
 
 
 def test_truth_is_matched_by_file_and_by_place(tmp_path: Path):
-    drawn = {"hair_colour": "red", "smile": 0.9, "glasses": False, "gender": "female"}
+    drawn = {
+        "hair_colour": "red",
+        "eye_colour": "blue",
+        "smile": 0.9,
+        "glasses": False,
+        "gender": "female",
+    }
     eyes = {"left_eye_x": 50.0, "left_eye_y": 60.0, "right_eye_x": 80.0, "right_eye_y": 60.0}
     anime = {"domain": "anime", "source": "booru", "post_id": "7", **drawn, **eyes}
     far = {**anime, "left_eye_x": 250.0, "right_eye_x": 280.0, "hair_colour": "blue"}
@@ -213,6 +213,7 @@ def test_truth_is_matched_by_file_and_by_place(tmp_path: Path):
     assert known["anime"]["hair"].to_dict() == {"a": "blue", "b": "red"}  # c is no drawn face
     assert known["photos"].loc["p"].to_dict() == {
         "hair": "red",
+        "eyes": "blue",
         "smile": "no",
         "glasses": "no",
         "gender": "female",
@@ -236,6 +237,7 @@ def project(tmp_path, monkeypatch, evaluator, train, held) -> Path:
     translator = untrained_translator(variant, SIZE, seed=5)
     save_translator(evaluate.CHECKPOINTS / "tiny", translator, key="k1", images_seen=0)
     sections = {"evaluate": SETTINGS.model_dump(), "compute": {"device": "cpu", "threads": 2}}
+    sections["align"] = {"size": SIZE, "eye_distance": 0.26, "eye_line": 0.5, "max_border": 0.3}
     sections["variants"] = {"tiny": {}, "absent": {}}
     Path("params.yaml").write_text(json.dumps(sections))
     return tmp_path
@@ -249,6 +251,7 @@ def test_stage_logs_into_the_run_of_its_training_and_repeats_itself(project, fak
     assert (fake_run.name, fake_run.key) == ("train@tiny", "k1")
     assert set(metrics) == {"parameters", "comparable", "val", "test"}
     assert metrics["comparable"]["evaluator"].startswith("grid:00000000 recognizer:")
+    assert metrics["val"]["photos2anime"]["faces"]["found"]["translated"]["value"] == 0  # of noise
     assert fake_run.tags == metrics["comparable"]
     value = metrics["val"]["photos2anime"]["quality"]["kid"]["translated"]["value"]
     logged = fake_run.logged["val.photos2anime.quality.kid.translated"]
