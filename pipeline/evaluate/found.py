@@ -11,9 +11,9 @@ import numpy as np
 
 from models.metrics import shares
 
-# Of 64 px faces it finds .95 of CelebA, .06 of drawings and .06 of photos upside down; OpenCV's
-# other frontal cascades .94 to .96, .06 to .15 and .11 to .46. YuNet finds 1.00, .73 and .97: it
-# cannot say no, nor can the face mesh (.99, .46 and .72).
+# Of 64 px faces it finds .97 of CelebA, .06 of drawings and .07 of photos upside down. OpenCV's
+# other frontal cascades find .14 to .20 of drawings, YuNet .74 and .97 of photos upside down: it
+# cannot say no. Nor can the face mesh (.55 and .76).
 CASCADE = "haarcascade_frontalface_alt.xml"
 LOOK = 128  # pixels of the side at which faces are looked for
 STEP, NEIGHBOURS = 1.1, 3  # scales apart, and raw hits that make a find: OpenCV's usual values
