@@ -17,88 +17,6 @@ from pipeline.core.errors import StageError
 from pipeline.figures import charts, sheets
 
 
-def estimate(value: float, half: float = 0.05) -> dict:
-    return {"value": value, "low": value - half, "high": value + half, "n_real": 90, "n_fake": 80}
-
-
-def direction_block(kid: float, half: float, hair: float) -> dict:
-    controls = {"untrained": estimate(9.0), "copy": estimate(4.0), "floor": estimate(0.0, 0.01)}
-    judged = {"translated": estimate(hair), "copy": estimate(0.9), "shuffled": estimate(0.25)}
-    return {"kid": estimate(kid, half), **controls, "agreement": {"hair": judged}, "cycle_l1": 0.1}
-
-
-def metrics(kid: float, *, half: float = 0.05, parameters: int = 100, hair: float = 0.8) -> dict:
-    block = direction_block(kid, half, hair)
-    split = {"photos2anime": block, "anime2photos": copy.deepcopy(block)}
-    return {"parameters": parameters, "val": split, "test": copy.deepcopy(split)}
-
-
-def order(**variants: dict) -> list[str]:
-    return list(ranking.leaderboard(variants, "photos2anime")["variant"])
-
-
-def test_lowest_validation_kid_leads():
-    assert order(a=metrics(2.0), b=metrics(1.0), c=metrics(3.0)) == ["b", "a", "c"]
-
-
-def test_a_tie_within_the_interval_goes_to_the_simpler_model():
-    small = metrics(1.04, parameters=10)
-    assert order(big=metrics(1.0, parameters=99), small=small) == ["small", "big"]
-    assert order(big=metrics(1.0, half=0.01, parameters=99), small=small) == ["big", "small"]
-
-
-def test_test_numbers_take_no_part_in_the_ranking():
-    worse_on_val = metrics(2.0)
-    worse_on_val["test"]["photos2anime"]["kid"] = estimate(0.0)
-    assert order(a=metrics(1.0), b=worse_on_val) == ["a", "b"]
-
-
-def test_the_direction_ranked_is_the_one_asked_for():
-    good_back = metrics(2.0)
-    good_back["val"]["anime2photos"]["kid"] = estimate(0.5)
-    variants = {"a": metrics(1.0), "b": good_back}
-    assert list(ranking.leaderboard(variants, "anime2photos")["variant"]) == ["b", "a"]
-
-
-def test_nan_comes_last_and_passes_no_kid_check():
-    variants = {"broken": metrics(math.nan, parameters=1), "ok": metrics(1.0)}
-    board = ranking.leaderboard(variants, "photos2anime")
-    assert list(board["variant"]) == ["ok", "broken"]
-    assert ranking.checks(board.iloc[1])["beats_untrained"] == 0
-
-
-def test_only_nan_is_an_error():
-    with pytest.raises(StageError, match=r"no variant has a finite KID: lower train\.lr"):
-        order(broken=metrics(math.nan))
-
-
-def test_checks_want_the_whole_interval_on_the_good_side():
-    def result(**kwargs) -> dict:
-        return ranking.checks(ranking.leaderboard({"a": metrics(**kwargs)}, "photos2anime").iloc[0])
-
-    good = {"beats_untrained": 1, "beats_copy": 1, "keeps_hair_better_than_shuffled": 1}
-    assert result(kid=1.0) == good
-    assert result(kid=3.98) == good | {"beats_copy": 0}
-    assert result(kid=1.0, hair=0.29) == good | {"keeps_hair_better_than_shuffled": 0}
-
-
-def test_a_check_that_was_not_measured_is_left_out():
-    unlabelled = metrics(1.0)
-    unlabelled["val"]["photos2anime"]["agreement"] = {}
-    board = ranking.leaderboard({"a": metrics(0.5), "b": unlabelled}, "photos2anime")
-    assert set(ranking.checks(board.iloc[1])) == {"beats_untrained", "beats_copy"}
-
-
-def test_a_missing_or_unfinished_file_names_the_command(tmp_path: Path):
-    with pytest.raises(StageError, match=r"missing or broken: dvc repro evaluate@cyclegan"):
-        ranking.read_metrics(["cyclegan"], tmp_path)
-    (tmp_path / "cyclegan.json").write_text('{"val": ')
-    with pytest.raises(StageError, match=r"missing or broken: dvc repro evaluate@cyclegan"):
-        ranking.read_metrics(["cyclegan"], tmp_path)
-    with pytest.raises(StageError, match=r"lacks 'val': dvc repro -f evaluate@cyclegan"):
-        ranking.leaderboard({"cyclegan": {"parameters": 1}}, "photos2anime")
-
-
 @pytest.fixture
 def page(tmp_path: Path) -> str:
     variants = {"cyclegan": metrics(1.0), "x<gan": metrics(2.0, hair=0.2)}
@@ -196,10 +114,3 @@ def test_show_before_the_first_run_names_the_command(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(StageError, match="leaderboard.csv is missing: dvc repro compare"):
         compare.main(show=True)
-
-
-def test_summary_is_short_and_names_the_winner():
-    variants = {"a": metrics(2.0), "b": metrics(1.0)}
-    text = ranking.summary(ranking.leaderboard(variants, "photos2anime"))
-    assert "Winner: b" in text and "reports/index.html" in text
-    assert len(text.splitlines()) == 6 and max(map(len, text.splitlines())) < 100
