@@ -24,6 +24,7 @@ from dvc.repo import Repo
 from scipy import stats
 
 from models.runtime.files import write_bytes
+from pipeline.compare.facts import git
 from pipeline.compare.ranking import RULE
 from pipeline.core import params, stage, tracking
 from pipeline.core.errors import StageError
@@ -154,12 +155,12 @@ def check_needed() -> None:
 
 def changed_files() -> list[str]:
     """Tracked files that differ from the commit. Raises StageError without git or a commit."""
-    if _git("rev-parse", "--verify", "HEAD") is None:
+    if git("rev-parse", "--verify", "HEAD") is None:
         raise StageError(
             "experiments are commits and there is no git repository with one here: "
             "git init && git add -A && git commit -m start && make install"
         )
-    listed = _git("status", "--porcelain", "--untracked-files=no") or ""
+    listed = git("status", "--porcelain", "--untracked-files=no") or ""
     return [line[3:] for line in listed.splitlines()]
 
 
@@ -173,7 +174,7 @@ def parse_seeds(text: str) -> list[int]:
 
 def summary(table: pd.DataFrame, seeds: Sequence[int], direction: str, changed: list[str]) -> str:
     """The report: what was run, the table, how to read it."""
-    commit = (_git("rev-parse", "--short", "HEAD") or "").strip()
+    commit = (git("rev-parse", "--short", "HEAD") or "").strip()
     note = f", with uncommitted changes in {', '.join(changed)}" if changed else ""
     return (
         f"# Ablation\n\nTraining seeds {', '.join(map(str, seeds))}; commit {commit}{note}. "
@@ -203,15 +204,6 @@ def main(
     text = summary(tabulate(frame), sorted(frame["seed"].unique()), direction, changed)
     write_bytes(REPORT, text.encode())
     print(f"{text}\nAlso in {REPORT}. One by one: dvc exp show; the runs: make ui")
-
-
-def _git(*arguments: str) -> str | None:
-    """What git prints; None when it fails or is not installed."""
-    try:
-        result = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        return None
-    return result.stdout if result.returncode == 0 else None
 
 
 def _title(name: str) -> str:
