@@ -15,6 +15,7 @@ import typer
 
 from models.runtime.files import write_bytes
 from pipeline.compare import ranking, report
+from pipeline.compare.facts import facts
 from pipeline.core import params, stage, tracking
 from pipeline.core.errors import StageError
 from pipeline.core.paths import LEADERBOARD
@@ -43,7 +44,8 @@ def main(show: Annotated[bool, typer.Option(help="Only print the result again.")
     }
     with tracking.stage_run("compare", params.plain(settings), inputs=[stage.METRICS]) as run:
         write_bytes(LEADERBOARD, board.to_csv(index=False, float_format="%.6f").encode())
-        write_bytes(PAGE, report.page(board, result, settings.direction).encode())
+        known = facts(metrics, stage.METRICS.parent)
+        write_bytes(PAGE, report.page(board, result, settings.direction, known).encode())
         stage.write_json(RESULT, result)
         stage.write_json(SUMMARY, ranking.overview(board, stage.METRICS))
         run.metrics(result)

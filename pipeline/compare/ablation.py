@@ -24,6 +24,8 @@ from dvc.repo import Repo
 from scipy import stats
 
 from models.runtime.files import write_bytes
+from pipeline.compare.facts import git
+from pipeline.compare.ranking import RULE
 from pipeline.core import params, stage, tracking
 from pipeline.core.errors import StageError
 from pipeline.core.paths import CHECKPOINTS, LEADERBOARD, SPLITS
@@ -33,6 +35,8 @@ REPORT = Path("reports/ablation.md")
 NEEDED = (SPLITS, CHECKPOINTS / "recognizer")  # what all trainings read
 NAME = "ablation-seed-"  # of the experiments
 CONFIDENCE = 0.95
+COMPARABLE = ["evaluator", "data"]  # only where they are equal, numbers compare
+NAMED = ["seed", *COMPARABLE, "variant", "parameters"]  # columns that are no measurement
 
 
 def interval(values: pd.Series) -> tuple[float, float, int]:
@@ -49,46 +53,57 @@ def interval(values: pd.Series) -> tuple[float, float, int]:
 
 
 def tabulate(frame: pd.DataFrame) -> pd.DataFrame:
-    """One row a variant, lowest mean KID first, from one row a (``seed``, ``variant``).
+    """One row a variant, evaluator and data, from one row a seed of those.
 
-    Each other column X but ``parameters`` becomes X, X_half and X_n: see `interval`. ``seeds`` is
-    the number of a variant's rows.
+    Rows that compare stand together, lowest mean KID first. Each column X but `NAMED` becomes X,
+    X_half and X_n: see `interval`. ``seeds`` is the number of rows behind one.
     """
-    measured = [name for name in map(str, frame) if name not in ("seed", "variant", "parameters")]
+    measured = [name for name in map(str, frame) if name not in NAMED]
     rows: list[dict[str, Any]] = []
-    for variant, group in frame.groupby("variant", sort=False):
-        row: dict[str, Any] = {"variant": variant, "parameters": group["parameters"].iloc[0]}
-        row["seeds"] = len(group)
+    for key, group in frame.groupby([*COMPARABLE, "variant"], sort=False):
+        row = dict(zip([*COMPARABLE, "variant"], key, strict=True))
+        row |= {"parameters": group["parameters"].iloc[0], "seeds": len(group)}
         for name in measured:
             row[name], row[f"{name}_half"], row[f"{name}_n"] = interval(group[name])
         rows.append(row)
-    return pd.DataFrame(rows).sort_values("kid", ignore_index=True)
+    return pd.DataFrame(rows).sort_values([*COMPARABLE, "kid"], ignore_index=True)
 
 
 def markdown(table: pd.DataFrame) -> str:
-    """`tabulate`'s result as a Markdown table; a number that some seeds lack says how many have."""
+    """`tabulate`'s result in Markdown: a table for each evaluator and data, under their names.
+
+    A number that some seeds lack says how many have it.
+    """
     halves = [name for name in map(str, table) if name.endswith("_half")]
     measured = [name.removesuffix("_half") for name in halves]
     named = ["variant", "parameters", "seeds"]
-    rows = [
-        [*(row[name] for name in named), *(_cell(row, name) for name in measured)]
-        for row in table.to_dict("records")
-    ]
-    return grid([*named, *map(_title, measured)], rows)
+    parts = []
+    for (evaluator, data), group in table.groupby(COMPARABLE, sort=False):
+        rows = [
+            [*(row[name] for name in named), *(_cell(row, name) for name in measured)]
+            for row in group.to_dict("records")
+        ]
+        parts.append(f"Evaluator {evaluator}, held-out data {data}:")
+        parts.append(grid([*named, *map(_title, measured)], rows))
+    if len(parts) > 2:
+        parts.append("Numbers of different tables do not compare.")
+    return "\n\n".join(parts)
 
 
 def collect(experiments: Mapping[str, str]) -> pd.DataFrame:
     """One row a (seed, variant) of experiments, name → revision: their leaderboards in short.
 
-    Columns: seed, variant, parameters, kid and what is kept of each attribute (validation, in the
-    direction that `pipeline.compare` ranks by), seconds of training (NaN where unknown).
+    Columns: `NAMED`, what ranks as far as it was measured (kid, found, kept), what is kept of each
+    attribute (all of validation, in the direction that `pipeline.compare` ranks by), and seconds of
+    training (NaN where unknown).
     """
     rows = []
     for name, revision in experiments.items():
         files = DVCFileSystem(rev=revision)
         board = pd.read_csv(io.StringIO(files.read_text(LEADERBOARD.as_posix(), encoding="utf-8")))
-        shuffled = [name for name in map(str, board) if name.endswith("_shuffled")]
-        heads = [name.removesuffix("_shuffled") for name in shuffled]
+        ends = "_shuffled"  # the control of what is kept
+        heads = [name.removesuffix(ends) for name in map(str, board) if name.endswith(ends)]
+        shown = [name for name in [*NAMED, *RULE] if name in board]
         for row in board.to_dict("records"):
             config = json.loads(
                 files.read_text(f"{CHECKPOINTS.as_posix()}/{row['variant']}/config.json")
@@ -96,8 +111,8 @@ def collect(experiments: Mapping[str, str]) -> pd.DataFrame:
             rows.append(
                 {
                     "seed": int(name.removeprefix(NAME)),
-                    **{key: row[key] for key in ("variant", "parameters", "kid")},
-                    **{f"{head}_kept": row[head] for head in heads},
+                    **{name: row[name] for name in shown},
+                    **{f"{head}_kept": row[head] for head in heads if head != "kept"},
                     "seconds": tracking.newest_metric(config["key"], "seconds"),
                 }
             )
@@ -140,12 +155,12 @@ def check_needed() -> None:
 
 def changed_files() -> list[str]:
     """Tracked files that differ from the commit. Raises StageError without git or a commit."""
-    if _git("rev-parse", "--verify", "HEAD") is None:
+    if git("rev-parse", "--verify", "HEAD") is None:
         raise StageError(
             "experiments are commits and there is no git repository with one here: "
             "git init && git add -A && git commit -m start && make install"
         )
-    listed = _git("status", "--porcelain", "--untracked-files=no") or ""
+    listed = git("status", "--porcelain", "--untracked-files=no") or ""
     return [line[3:] for line in listed.splitlines()]
 
 
@@ -159,15 +174,16 @@ def parse_seeds(text: str) -> list[int]:
 
 def summary(table: pd.DataFrame, seeds: Sequence[int], direction: str, changed: list[str]) -> str:
     """The report: what was run, the table, how to read it."""
-    commit = (_git("rev-parse", "--short", "HEAD") or "").strip()
+    commit = (git("rev-parse", "--short", "HEAD") or "").strip()
     note = f", with uncommitted changes in {', '.join(changed)}" if changed else ""
     return (
         f"# Ablation\n\nTraining seeds {', '.join(map(str, seeds))}; commit {commit}{note}. "
         f"Validation, {direction}.\n\n{markdown(table)}\n\n"
         "Mean over seeds ± half of its Student-t 95 % interval; none for one seed. KID: lower is "
-        "better. Kept: share of sources whose translation has their label, each class weighing the "
-        "same. Seconds: of training alone, on whatever else the machine did. The data, its split "
-        "and the recognizers are the same for all seeds.\n"
+        "better. Found: share of translations on which a face is found. Kept: share of sources "
+        "whose translation has their label, each class weighing the same; their mean first. "
+        "Seconds: of training alone, on whatever else the machine did. The data, its split and the "
+        "recognizers are the same for all seeds.\n"
     )
 
 
@@ -188,15 +204,6 @@ def main(
     text = summary(tabulate(frame), sorted(frame["seed"].unique()), direction, changed)
     write_bytes(REPORT, text.encode())
     print(f"{text}\nAlso in {REPORT}. One by one: dvc exp show; the runs: make ui")
-
-
-def _git(*arguments: str) -> str | None:
-    """What git prints; None when it fails or is not installed."""
-    try:
-        result = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        return None
-    return result.stdout if result.returncode == 0 else None
 
 
 def _title(name: str) -> str:

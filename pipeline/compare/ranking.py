@@ -1,10 +1,12 @@
 """Which variant is best, by one rule on validation.
 
-Rule. First come the variants on whose translations faces are found (`FOUND_LEAST`). Of these, those
-are compared in KID (lower is better), then, where KID cannot part them, in how often a face is
-found, then in how much is kept of the labels (`KEPT`): each time whoever is worse than the bound of
-the best one's 95 % interval is out. Those left are tied, and the one with the fewest parameters is
-named first. Test numbers take no part.
+Rule. First come the variants on whose translations faces are found (`FOUND_LEAST`), then the
+others, then those without a KID. Within each of these, variants are compared in KID (lower is
+better), then, where KID cannot part them, in how often a face is found, then in how much is kept of
+the labels (`KEPT`): each time whoever is worse than the bound of the best one's 95 % interval is
+out. Those left are tied, and the one with the fewest parameters is named first; then the rule is
+asked anew of those that were out. A measure that some of them lack is passed over. Test numbers
+take no part.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from pipeline.core import stage
@@ -24,14 +27,14 @@ RULE = {"kid": -1, "found": 1, "kept": 1}  # in this order; 1: more is better
 FOUND_LEAST = 0.5  # of the share of real images on which a face is found
 KEPT = ("hair", "eyes", "smile", "glasses", "gender")  # labels whose mean is "kept"
 SHOWN = {
-    "rank": "rank",
+    "place": "place",
     "variant": "variant",
     "parameters": "parameters",
     "kid": "KID",
     "kid_low": "from",
     "kid_high": "to",
     "kid_copy": "(copy)",
-    "found": "face found",
+    "found": "faces",
     "found_floor": "(real)",
     "kept": "kept",
     "kept_shuffled": "(chance)",
@@ -49,19 +52,19 @@ def leaderboard(metrics: Mapping[str, Metrics], direction: str) -> pd.DataFrame:
     """One row a variant, ranked: validation numbers of ``direction``, controls beside them.
 
     Columns: rank (1 is best; tied variants have the same), variant, parameters, evaluator, data,
-    then each measure with its 95 % interval as NAME, NAME_low, NAME_high, and its controls as
-    NAME_copy, NAME_floor and so on.
+    then those of `columns`, then cycle_l1.
 
     Raises:
         StageError: no variant has a finite KID; a file lacks what `pipeline.evaluate` writes, or
             was measured by another evaluator or on other data than the rest.
     """
+    heads = common_heads(metrics, direction)
     rows = []
     for variant, values in metrics.items():
         try:
             block = values["val"][direction]
             row = {"variant": variant, "parameters": values["parameters"], **values["comparable"]}
-            rows.append({**row, **_columns(block), "cycle_l1": block["cycle_l1"]})
+            rows.append({**row, **columns(block, heads), "cycle_l1": block["cycle_l1"]})
         except (KeyError, TypeError) as error:
             raise StageError(
                 f"reports/metrics/{variant}.json lacks {error}: dvc repro -f evaluate@{variant}"
@@ -70,55 +73,55 @@ def leaderboard(metrics: Mapping[str, Metrics], direction: str) -> pd.DataFrame:
     _check_comparable(frame)
     if not frame["kid"].notna().any():
         raise StageError("no variant has a finite KID: lower train.lr and train again")
-    ranks = places(frame)
-    frame.insert(0, "rank", ranks)
+    frame.insert(0, "rank", ranks(frame))
     return frame.sort_values(["rank", "parameters", "variant"], ignore_index=True)
 
 
-def places(frame: pd.DataFrame) -> list[int]:
-    """Rank of each row, 1 for the best: see the rule above. Rows whose KID is NaN come last."""
-    left, ranks = frame.reset_index(drop=True), [0] * len(frame)
+def ranks(frame: pd.DataFrame) -> list[int]:
+    """Rank of each row by the rule above: 1 is best, and tied rows have the same."""
+    left, found = frame.reset_index(drop=True), [0] * len(frame)
     while len(left):
         tied = leaders(left)
         for row in tied:
-            ranks[row] = len(frame) - len(left) + 1
+            found[row] = len(frame) - len(left) + 1
         left = left.drop(index=tied)
-    return ranks
+    return found
 
 
 def leaders(frame: pd.DataFrame) -> list[int]:
-    """The index of the rows that the rule cannot part from the best one."""
+    """The index of the rows that the rule cannot part from the best one; never empty."""
     left = frame[frame["kid"].notna()]
     if left.empty:
         return list(frame.index)
-    shown = left[[_shows_faces(row) for row in left.to_dict("records")]]
+    shown = left[[shows_faces(row) for row in left.to_dict("records")]]
     left = shown if len(shown) else left
     for name, sign in RULE.items():
         if name in left and left[name].notna().all():
-            best = left.loc[(sign * left[name]).idxmax()]
-            bound = best[f"{name}_low" if sign > 0 else f"{name}_high"]
-            left = left[sign * left[name] >= sign * bound]
+            values = sign * left[name]
+            bound = sign * left[f"{name}_{'low' if sign > 0 else 'high'}"]
+            best = values.idxmax()
+            left = left[values >= np.fmin(values[best], bound[best])]  # no bound: equal values tie
     return list(left.index)
 
 
-def _shows_faces(row: Mapping[str, Any]) -> bool:
-    """Whether faces are found on `FOUND_LEAST` of what is found on real images; or unknown."""
+def shows_faces(row: Mapping[str, Any]) -> bool:
+    """Whether faces may be found on `FOUND_LEAST` of what is found on real images; or unknown."""
     found, real = row.get("found_high", math.nan), row.get("found_floor", math.nan)
     return not found < FOUND_LEAST * real
 
 
 def _check_comparable(frame: pd.DataFrame) -> None:
     for name in ("evaluator", "data"):
-        counts = frame[name].value_counts()
-        if len(counts) > 1:
-            odd = frame.loc[frame[name] != counts.index[0], "variant"].iloc[0]
+        firsts = frame.drop_duplicates(name)
+        if len(firsts) > 1:
+            a, b = firsts["variant"].iloc[:2]
             raise StageError(
-                f"reports/metrics/{odd}.json was measured with another {name} than the rest, so "
-                f"its numbers do not compare: dvc repro -f evaluate@{odd}"
+                f"{a} and {b} were measured with another {name} each ({firsts[name].iloc[0]} and "
+                f"{firsts[name].iloc[1]}), so that they do not compare: dvc repro -f evaluate"
             )
 
 
-def checks(row: pd.Series) -> dict[str, int]:
+def checks(row: Mapping[str, Any]) -> dict[str, int]:
     """What a useful translator must do, as 0 or 1, from a row of the leaderboard.
 
     A check passes only when the variant's whole 95 % interval is on the good side of the control's
@@ -139,8 +142,9 @@ def checks(row: pd.Series) -> dict[str, int]:
 
 def overview(board: pd.DataFrame, folder: Path) -> dict[str, Any]:
     """The few numbers worth a column in `dvc exp show`: data set sizes, and validation scores."""
-    shown = ["rank", "kid", "kid_high", "kid_copy", "kid_floor", "found", "found_floor"]
-    shown += ["kept", "kept_shuffled", "diversity", "told_apart", "evaluator", "data"]
+    shown = ["rank", "kid", "kid_high", "kid_copy", "kid_floor", "found", "found_copy"]
+    shown += ["found_floor", "kept", "kept_shuffled", "diversity", "diversity_floor"]
+    shown += ["told_apart", "told_apart_floor", "evaluator", "data"]
     scores = {
         str(row["variant"]): {name: row[name] for name in shown if name in row}
         for row in board.to_dict("records")
@@ -152,39 +156,70 @@ def overview(board: pd.DataFrame, folder: Path) -> dict[str, Any]:
 
 def summary(board: pd.DataFrame) -> str:
     """The leaderboard as a few lines of plain text, with the winner and where to look next."""
-    table = board[[c for c in SHOWN if c in board]].rename(columns=SHOWN)
+    told = board.assign(place=places(board))
+    table = told[[name for name in SHOWN if name in told]].rename(columns=SHOWN)
     return (
-        "Variants on validation (KID: lower is better; face found, kept: shares, more is better)\n"
+        "Variants on validation (KID: lower is better; shares: more is better)\n"
         f"{table.to_string(index=False, float_format='%.3f')}\n"
         f"{verdict(board)}\n"
         "The page: reports/index.html    the runs: make ui"
     )
 
 
+def places(board: pd.DataFrame) -> list[str]:
+    """Each row's rank in words, such as ``1, tie``."""
+    words = []
+    for row in board.to_dict("records"):
+        note = ""
+        if math.isnan(row["kid"]):
+            note = ", no KID"
+        elif not shows_faces(row):
+            note = ", few faces"
+        elif (board["rank"] == row["rank"]).sum() > 1:
+            note = ", tie"
+        words.append(f"{row['rank']}{note}")
+    return words
+
+
 def verdict(board: pd.DataFrame) -> str:
     """Who won, or who is tied, in a sentence."""
     first = board.loc[board["rank"] == 1, "variant"].tolist()
     if len(first) == 1:
-        return f"Winner: {first[0]}"
+        few = "" if shows_faces(board.iloc[0]) else ", though too few of its pictures show a face"
+        return f"Winner: {first[0]}{few}"
     return f"Tie: {' and '.join(first)}; {first[0]} is the simplest and goes on"
 
 
-def _columns(block: Mapping[str, Any]) -> dict[str, float]:
-    """Measures of one direction, their intervals and their controls as flat columns."""
+def common_heads(metrics: Mapping[str, Metrics], direction: str) -> list[str]:
+    """Those of `KEPT` that every variant was measured for: only so do their means compare."""
+    blocks = [values.get("val", {}).get(direction, {}) for values in metrics.values()]
+    return [head for head in KEPT if all(head in b.get("agreement", {}) for b in blocks)]
+
+
+def columns(block: Mapping[str, Any], heads: Sequence[str] = KEPT) -> dict[str, float]:
+    """One direction's measures as NAME, NAME_low, NAME_high (95 %), its controls as NAME_CONTROL.
+
+    ``kept`` is the mean of ``heads``, as far as they were measured.
+
+    Raises:
+        KeyError: there is no KID.
+    """
     measures = {**block["quality"], **block.get("faces", {}), **block["agreement"]}
-    heads = [block["agreement"][head] for head in KEPT if head in block["agreement"]]
-    if heads:
-        measures["kept"] = {name: _mean([h[name] for h in heads]) for name in heads[0]}
-    columns: dict[str, float] = {}
+    mean_of = [block["agreement"][head] for head in heads if head in block["agreement"]]
+    if mean_of:
+        measures["kept"] = {name: _mean([head[name] for head in mean_of]) for name in mean_of[0]}
+    flat = {"kid": measures["kid"]["translated"]["value"]}
     for name, sets in measures.items():
-        told = sets["translated"]
-        columns |= {name: told["value"], f"{name}_low": told["low"], f"{name}_high": told["high"]}
-        columns |= {f"{name}_{x}": sets[x]["value"] for x in sets if x != "translated"}
-    return columns
+        for kind, estimate in sets.items():
+            key = name if kind == "translated" else f"{name}_{kind}"
+            flat[key] = estimate["value"]
+            if kind == "translated":
+                flat |= {f"{name}_low": estimate["low"], f"{name}_high": estimate["high"]}
+    return flat
 
 
 def _mean(estimates: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Mean of independent estimates; its interval's halves are those of a sum."""
+    """Mean of estimates, taken as independent: squares of its interval's halves add up."""
     value = sum(e["value"] for e in estimates) / len(estimates)
     below = math.hypot(*(e["value"] - e["low"] for e in estimates)) / len(estimates)
     above = math.hypot(*(e["high"] - e["value"] for e in estimates)) / len(estimates)

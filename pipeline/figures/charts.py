@@ -1,14 +1,17 @@
 """Charts by matplotlib: PNG files for the stages' sheets, SVG for the result page.
 
-Equal data give equal bytes: no date, no version, no random ids.
+Equal data give equal bytes: no date, no version, no random ids. An SVG is as wide as a phone, so
+that a page never has to shrink its letters; larger screens show several side by side.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from io import BytesIO, StringIO
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +19,7 @@ import pandas as pd
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from models.runtime.files import write_bytes
 
@@ -27,6 +31,8 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 DASHES = ("solid", "dashed", "dotted", "dashdot")
 POINTS = 120  # of a line: more cannot be seen
 INK = "#010203"  # becomes the page's colour of text, be it light or dark
+CONTROL = "#808080"
+WIDE, LETTERS = 3.2, 34  # inches of an SVG, and what of its title fits into a line
 PAGE: Any = dict.fromkeys(
     ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), INK
 ) | {
@@ -34,8 +40,7 @@ PAGE: Any = dict.fromkeys(
     "axes.facecolor": "none",
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "axes.titlesize": 11,
-    "font.size": 9,
+    "font.size": 9,  # points; a page's pixel is ¾ of one
     "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": "face2anime",
     "text.parse_math": False,  # a dollar sign in a name is a dollar sign
@@ -115,75 +120,110 @@ def reliability(path: Path, panels: Mapping[str, Mapping[str, Reliability]], tit
     _save(path, figure)
 
 
-def curves(frames: Mapping[str, pd.DataFrame]) -> str:
-    """SVG with a panel for each column of any of ``frames`` (name → values by images seen).
+def curves(frames: Mapping[str, pd.DataFrame], titles: Mapping[str, str]) -> list[str]:
+    """An SVG for each column of any of ``frames`` (name → values by images seen).
 
-    In it is a line for each frame that has two values or more there.
+    In it is a line for each frame that has two values or more there. ``titles``: column → title.
     """
-    columns = dict.fromkeys(column for frame in frames.values() for column in frame)
-    series = {
-        str(column): {
+    order = list(frames)
+    drawn = []
+    for column in dict.fromkeys(str(name) for frame in frames.values() for name in frame):
+        lines = {
             name: _thin(values)
             for name, frame in frames.items()
             if column in frame and len(values := frame[column].dropna()) > 1
         }
-        for column in columns
-    }
-    series = {column: lines for column, lines in series.items() if lines}
-    if not series:
-        return ""
-    order = list(frames)
-    with rc_context(PAGE):
-        figure, plots = _grid(len(series), min(3, len(series)), 3.5, 2.2)
-        for axes, (column, lines) in zip(plots, series.items(), strict=True):
+        if not lines:
+            continue
+        title = titles.get(column, column)
+        with rc_context(PAGE):
+            figure, axes = _chart(title, 2.3)
             for name, values in lines.items():
                 place = order.index(name)
                 colour, dash = COLOURS[place % len(COLOURS)], DASHES[place % len(DASHES)]
-                axes.plot(values, color=colour, linestyle=dash, label=name)
-            axes.set(title=column, xlabel="images")
-        keys = {str(line.get_label()): line for axes in plots for line in axes.get_lines()}
-        figure.legend(keys.values(), keys, loc="outside upper left", ncols=6, frameon=False)
-        ends = {
-            name: (min(map(min, lines.values())), max(map(max, lines.values())))
-            for name, lines in series.items()
-        }
-        said = "; ".join(f"{name}, from {a:.3g} to {b:.3g}" for name, (a, b) in ends.items())
-        return _svg(figure, said)
+                axes.plot(values, color=colour, linestyle=dash, label=fill(name, LETTERS))
+            axes.set_xlabel("images seen")
+            axes.xaxis.set_major_locator(MaxNLocator(4))
+            axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+            axes.yaxis.set_major_locator(MaxNLocator(4))
+            across = max(1, LETTERS // (6 + max(map(len, lines))))
+            figure.legend(loc="outside lower left", ncols=across, frameon=False)
+            ends = [f"{name} from {v.iloc[0]:.3g} to {v.iloc[-1]:.3g}" for name, v in lines.items()]
+            drawn.append(_svg(figure, f"{title}: lines over images seen, {'; '.join(ends)}"))
+    return drawn
 
 
 def intervals(
-    title: str, rows: Sequence[tuple[str, float, float, float, bool]], limit: float
+    title: str,
+    rows: Sequence[tuple[str, float, float, float, bool]],
+    limit: float,
+    *,
+    root: bool = False,
+    told: Callable[[float], str] = "{:.3g}".format,
 ) -> str:
     """SVG of dots with intervals, one row a (name, value, low, high, is_control), up to ``limit``.
 
-    The axis is the square root of the value, where values that differ by orders of magnitude still
-    show; for a KID, an MMD², that is the distance MMD itself. Negative values sit at 0.
+    With ``root`` the axis is the square root of the value, where values that differ by orders of
+    magnitude still show; for a KID, an MMD², that is the distance MMD itself. Negative values sit
+    at 0, an interval of NaN is none. ``told`` prints a value. Rows without one are left out;
+    without any row there is no chart.
     """
-    rows = [row for row in rows if np.isfinite(row[1:4]).all()]
+    rows = [row for row in rows if np.isfinite(row[1])]
     if not rows:
         return ""
     with rc_context(PAGE):
-        figure = Figure(figsize=(7, 0.9 + 0.27 * len(rows)), layout="constrained")
-        axes = figure.subplots()
-        for place, (_, *numbers, control) in enumerate(rows):
-            value, low, high = np.clip(numbers, 0, limit)
-            colour = "#7f7f7f" if control else COLOURS[0]
-            axes.plot([low, high], [place, place], color=colour, linewidth=3)
-            axes.plot(value, place, "o", color=colour)
-            off = ", off the chart" if numbers[0] > limit else ""
-            axes.annotate(
-                f"{numbers[0]:.3g}{off}",
-                (high, place),
-                (10, 0),
-                textcoords="offset points",
-                va="center",
-            )
-        axes.set_title(title, loc="left", fontweight="bold")
-        axes.set_xscale("function", functions=(np.sqrt, np.square))
-        axes.set(xlim=(0, 1.02 * max(limit, 1e-9)), ylim=(len(rows) - 0.5, -0.5))
-        axes.set_yticks(range(len(rows)), [name for name, *_ in rows])
-        said = "; ".join(f"{name} {value:.3g}" for name, value, *_ in rows)
-        return _svg(figure, f"{title}: {said}")
+        figure, axes = _chart(title, 0.4 + 0.36 * len(rows))
+        for place, (name, value, low, high, control) in enumerate(rows):
+            colour = CONTROL if control else COLOURS[0]
+            ends = np.clip(np.nan_to_num([low, high], nan=value), 0, limit)
+            axes.axhline(place, color=CONTROL, linewidth=0.5, alpha=0.4)
+            axes.plot(ends, [place, place], color=colour, linewidth=4, solid_capstyle="round")
+            axes.plot(np.clip(value, 0, limit), place, "o", color=colour, clip_on=False)
+            off = ", off the chart" if value > limit else ""
+            beside: Any = {"transform": axes.get_yaxis_transform(), "va": "bottom"}
+            axes.text(0, place - 0.22, name, ha="left", **beside)
+            axes.text(1, place - 0.22, f"{told(value)}{off}", ha="right", **beside)
+        if root:
+            axes.set_xscale("function", functions=(np.sqrt, np.square))
+        axes.set(xlim=(0, max(limit, 1e-9)), ylim=(len(rows) - 0.6, -0.9))
+        axes.xaxis.set_major_locator(MaxNLocator(4))
+        axes.xaxis.set_major_formatter(lambda value, _: told(value))
+        axes.set_yticks([])
+        axes.spines["left"].set_visible(False)
+        said = "; ".join(f"{name} {told(value)}" for name, value, *_ in rows)
+        return _svg(figure, f"{title}. Dots with 95 % intervals: {said}")
+
+
+def shares(title: str, values: Mapping[str, Mapping[str, float]]) -> str:
+    """SVG of bars in per cent: series → value → share in [0, 1]. Without any there is no chart."""
+    names = list(dict.fromkeys(name for series in values.values() for name in series))
+    if not names:
+        return ""
+    thick = 0.8 / len(values)
+    with rc_context(PAGE):
+        figure, axes = _chart(title, 0.7 + 0.17 * len(names) * len(values))
+        for number, (series, known) in enumerate(values.items()):
+            places = np.arange(len(names)) + (number - (len(values) - 1) / 2) * thick
+            widths = [100 * known.get(name, 0) for name in names]
+            axes.barh(places, widths, thick, color=COLOURS[number], label=series)
+        axes.set_yticks(range(len(names)), [fill(name, 14) for name in names])
+        axes.set(xlim=(0, 100), ylim=(len(names) - 0.5, -0.5), xlabel="%")
+        axes.xaxis.set_major_locator(MaxNLocator(4))
+        figure.legend(loc="outside lower left", ncols=len(values), frameon=False)
+        said = [
+            f"{series}: {', '.join(f'{name} {share:.0%}' for name, share in known.items())}"
+            for series, known in values.items()
+        ]
+        return _svg(figure, f"{title}. Bars, {'; '.join(said)}")
+
+
+def _chart(title: str, height: float) -> tuple[Figure, Axes]:
+    """A plot of so many inches below a title in words."""
+    said = fill(title, LETTERS)
+    lines = said.count("\n") + 1
+    figure = Figure(figsize=(WIDE, height + 0.2 * lines), layout="constrained")
+    figure.suptitle(said, x=0.01, ha="left", fontsize=10, fontweight="bold")
+    return figure, figure.subplots()
 
 
 def _row(
@@ -224,6 +264,6 @@ def _svg(figure: Figure, description: str) -> str:
     drawn = StringIO()
     nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
     figure.savefig(drawn, format="svg", metadata=nothing)
-    text = drawn.getvalue()
+    text = re.sub(r' id="[\w.]+_\d+"', "", drawn.getvalue())  # else each chart of a page has them
     named = f'<svg role="img" aria-label="{escape(description)}"'
     return named + text[text.index("<svg") + 4 :].replace(INK, "currentColor")

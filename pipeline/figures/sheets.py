@@ -1,4 +1,7 @@
-"""Sheets of pictures that let a person judge a data set or a model in a minute."""
+"""Sheets of pictures that let a person judge a data set or a model in a minute.
+
+Their paper is transparent and their ink grey, so that they lie well on a light and a dark page.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,8 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from models.runtime.files import write_bytes
 
-PAPER, INK, GREY = "#fcfbf9", "#1e1d1b", "#73706a"
+INK = (127, 127, 127, 255)
+PAPER = (*INK[:3], 0)  # of the ink's colour, or letters would get dark edges
 GAP = 5  # pixels around a cell
 LINE = 12  # pixels of a caption's line
 FACE = 128  # pixels: smaller faces are enlarged to this, so that details can be judged
@@ -70,18 +74,42 @@ def comparison_sheet(
             left = GAP + index // rows * block + place * step
             sheet.paste(_fit(image, cell), (left, header + index % rows * step))
             if index % rows == 0:
-                draw.text((left, 30), name, GREY, ImageFont.load_default(14))
+                draw.text((left, 30), name, INK, ImageFont.load_default(14))
     _save(path, sheet)
 
 
+def strip(path: Path, rows: Sequence[np.ndarray]) -> None:
+    """Write a PNG of rows of equal square pictures with nothing between them, for `cut` to read.
+
+    Args:
+        path: the file; its folder is made.
+        rows: RGB uint8 [N, S, S, 3] each, all of one shape.
+    """
+    lines = [np.concatenate(list(row), axis=1) for row in rows]
+    _save(path, Image.fromarray(np.concatenate(lines)))
+
+
+def cut(path: Path, rows: int) -> list[list[Image.Image]]:
+    """The single pictures of a `strip` of that many rows. Raises OSError for what is no picture."""
+    whole = Image.open(path).convert("RGB")
+    side = whole.height // rows
+    return [
+        [
+            whole.crop((left, top, left + side, top + side))
+            for left in range(0, whole.width - side + 1, side)
+        ]
+        for top in range(0, rows * side, side)
+    ]
+
+
 def _paper(width: int, height: int) -> tuple[Image.Image, ImageDraw.ImageDraw]:
-    sheet = Image.new("RGB", (width, height), PAPER)
+    sheet = Image.new("RGBA", (width, height), PAPER)
     return sheet, ImageDraw.Draw(sheet)
 
 
 def _fit(image: np.ndarray, cell: int) -> Image.Image:
-    """The whole of ``image``, as large as it goes, in the middle of a light grey square."""
-    return ImageOps.pad(Image.fromarray(image), (cell, cell), color="#ebebeb")
+    """The whole of ``image``, as large as it goes, in the middle of a square of paper."""
+    return ImageOps.pad(Image.fromarray(image).convert("RGBA"), (cell, cell), color=PAPER)
 
 
 def _save(path: Path, sheet: Image.Image) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -81,6 +82,7 @@ def log_into_fake(monkeypatch: pytest.MonkeyPatch) -> FakeRun:
         yield run
 
     monkeypatch.setattr(tracking, "stage_run", stage_run)
+    monkeypatch.setattr(tracking, "newest_metric", lambda key, name: math.nan)
     return run
 
 

@@ -25,8 +25,8 @@ for variant, *_ in rows:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps({"key": f"{variant}-{seed}"}))
 pathlib.Path("reports").mkdir(exist_ok=True)
-head = "variant,parameters,kid,hair,hair_shuffled"
-lines = [f"{name},{size},{kid},{hair},0.25" for name, size, kid, hair in rows]
+head = "variant,parameters,evaluator,data,kid,hair,hair_shuffled,kept,kept_shuffled"
+lines = [f"{name},{size},e1,d1,{kid},{hair},0.25,{hair},0.25" for name, size, kid, hair in rows]
 pathlib.Path("reports/leaderboard.csv").write_text("\\n".join([head, *lines]) + "\\n")
 with open("@LOG@", "a") as log:
     log.write(f"{seed} ")
@@ -36,7 +36,8 @@ with open("@LOG@", "a") as log:
 def made_up(**kids: list[float]) -> pd.DataFrame:
     """One row a seed and variant, as `collect` gives them."""
     rows = [
-        {"seed": seed, "variant": name, "parameters": 1000, "kid": kid, "hair_kept": 0.5}
+        {"seed": seed, "variant": name, "parameters": 1000, "evaluator": "e1", "data": "d1"}
+        | {"kid": kid, "hair_kept": 0.5}
         for name, values in kids.items()
         for seed, kid in enumerate(values, 1)
     ]
@@ -62,6 +63,19 @@ def test_lowest_mean_kid_comes_first_and_a_failed_one_last() -> None:
     table = ablation.tabulate(made_up(broken=[nan, nan], b=[2.0, 2.0], a=[0.5, 2.5]))
     assert table["variant"].tolist() == ["a", "b", "broken"]
     assert "| broken | 1,000 | 2 | not measured |" in ablation.markdown(table)
+
+
+@pytest.mark.parametrize("what", ["evaluator", "data"])
+def test_what_was_measured_otherwise_has_a_table_of_its_own(what: str) -> None:
+    """A weaker evaluator's low numbers never go before: neither by order nor in one mean."""
+    other = made_up(a=[0.1, 0.1]).assign(**{what: "other"})
+    table = ablation.tabulate(pd.concat([made_up(b=[1.0, 1.0], a=[2.0, 2.0]), other]))
+    assert table[["variant", "kid"]].to_numpy().tolist() == [["b", 1], ["a", 2], ["a", 0.1]]
+    text = ablation.markdown(table)
+    first, second = text.split("Evaluator ")[1:]
+    assert "| b | 1,000 | 2 | 1.000" in first and "| a | 1,000 | 2 | 2.000" in first
+    assert "other" in second.splitlines()[0] and "| a | 1,000 | 2 | 0.100" in second
+    assert "do not compare" in text and "do not compare" not in ablation.markdown(table[:2])
 
 
 def test_a_seed_without_a_number_is_told() -> None:
@@ -126,9 +140,12 @@ def test_experiments_of_all_seeds_become_a_table(
     ablation.main(seeds="1,2")
     report = ablation.REPORT.read_text()
     # t(0.975, 1) = 12.706: halves are 12.706 · s / √2 with s = |difference| / √2
-    good = "| good | 10 | 2 | 1.500 ± 6.353 | 0.650 ± 0.635 | 120 ± 254 |"
+    good = "| good | 10 | 2 | 1.500 ± 6.353 | 0.650 ± 0.635 | 0.650 ± 0.635 | 120 ± 254 |"
     assert good in report
-    assert "| bad | 2,000 | 2 | 5.000 ± 0.000 | 0.500 ± 0.000 | not measured |" in report
+    assert (
+        "| bad | 2,000 | 2 | 5.000 ± 0.000 | 0.500 ± 0.000 | 0.500 ± 0.000 | not measured |"
+        in report
+    )
     assert "seeds 1, 2" in report and "photos2anime" in report and "uncommitted" not in report
     assert good in capfd.readouterr().out
     assert (project.parent / "log").read_text() == "1 2 "  # seed 1 was there already
