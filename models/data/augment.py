@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -17,6 +18,11 @@ def to_float(images: Tensor) -> Tensor:
 def to_uint8(images: Tensor) -> Tensor:
     """Float −1…1 → uint8 0…255, rounded and clamped."""
     return images.float().add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
+
+
+def channels_last(images: Tensor) -> np.ndarray:
+    """uint8 [N, 3, S, S] → uint8 array [N, S, S, 3]."""
+    return images.permute(0, 2, 3, 1).contiguous().numpy()
 
 
 def augment(images: Tensor, flip: bool = True, shift: float = 0.0, zoom: float = 0.0) -> Tensor:

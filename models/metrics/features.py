@@ -76,7 +76,7 @@ def inception_space(device: str = "auto") -> FeatureSpace | None:
     """Inception's 2048 features, which papers give; None where torch-fidelity or its file is not.
 
     They are those of the TensorFlow network of 2015 (Heusel et al., 2017), as torch-fidelity has
-    them, which also scales pictures to 299 px.
+    them, which also scales pictures to 299 px. Raises ModelError when the file is another.
     """
     file = Path(torch.hub.get_dir()) / "checkpoints" / INCEPTION
     if not file.is_file():
@@ -85,9 +85,11 @@ def inception_space(device: str = "auto") -> FeatureSpace | None:
         from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
     except ImportError:
         return None
+    sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+    if not file.stem.endswith(sha256[:8]):  # it is a pickle, which is opened only if it is known
+        raise ModelError(f"{file} is not the file that its name says: delete it")
     network = FeatureExtractorInceptionV3("inception", ["2048"], str(file))
     network = network.eval().to(pick_device(device))
-    sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
     return FeatureSpace(f"inception:{sha256[:8]}", lambda x: network(x)[0], pick_device(device))
 
 

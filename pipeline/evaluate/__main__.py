@@ -21,6 +21,7 @@ from pipeline.evaluate.evaluator import Evaluator
 from pipeline.evaluate.measure import evaluate, headline, load_held_out, load_some
 from pipeline.evaluate.sheet import draw
 from pipeline.evaluate.truth import read_truth
+from pipeline.imaging.align import template_places
 
 
 def main(variant: Annotated[str, typer.Option(help="A row of `variants`.")]) -> None:
@@ -34,7 +35,8 @@ def main(variant: Annotated[str, typer.Option(help="A row of `variants`.")]) -> 
     untrained = untrained_translator(translator.variant, size, settings.seed).to(translator.device)
     train = {name: load_some(SPLITS, "train", name, size, settings.max_images) for name in DOMAINS}
     held = load_held_out(SPLITS, size, settings.max_images)
-    evaluator = Evaluator.load(EVALUATOR, train, settings, compute.device)
+    eyes = template_places(params.load(params.Align))
+    evaluator = Evaluator.load(EVALUATOR, train, settings, compute.device, eyes)
 
     with tracking.stage_run(
         f"train@{variant}",
@@ -50,6 +52,7 @@ def main(variant: Annotated[str, typer.Option(help="A row of `variants`.")]) -> 
                 draw(path, translator, held["test"][source], direction, settings.sheet_rows)
         stage.write_json(stage.METRICS / f"{variant}.json", result)
         run.metrics(headline(result))
+        run.tag(**result["comparable"])
         run.artifact(stage.METRICS / f"{variant}.json", "evaluation")
         run.artifact(folder, "evaluation")
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
+import sys
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from torch import Tensor
 
+from models.data.augment import channels_last
 from models.data.domain import Domain
 from models.domains import DIRECTIONS
+from models.errors import ModelError
+from models.metrics import features
 from models.metrics.features import (
     FeatureSpace,
     fit_size,
@@ -20,11 +25,16 @@ from models.metrics.features import (
     ranking_space,
 )
 from models.metrics.quality import DISTANCES, METRICS, Sets, measure
+from models.metrics.shape import ShapeModel
+from models.public import efficientnet
+from models.public.door import digest, weights_file
 from models.recognizer.network import Recognizer
 from models.recognizer.training import load_recognizer
-from models.runtime.files import replacing
-from pipeline.core import params, stage
+from pipeline.core import params
 from pipeline.evaluate.agreement import ColourRule, balanced_agreement, common_classes
+from pipeline.evaluate.colours import colours_kept
+from pipeline.evaluate.face_reader import MESH, FaceReader, as_sets
+from pipeline.evaluate.remember import remembered
 from pipeline.imaging.attributes import UNKNOWN
 
 DRAWN = ("translated", "untrained")  # sets that are another with each variant
@@ -40,29 +50,73 @@ class Evaluator:
         spaces: Sequence[FeatureSpace],
         train: Mapping[str, Domain],
         settings: params.Evaluate,
+        reader: FaceReader | None = None,
     ) -> None:
         """``spaces``: the first one ranks. ``train``: real images by domain."""
-        self.recognizer, self.spaces, self.settings, self.train = (
-            recognizer,
-            spaces,
-            settings,
-            train,
-        )
+        self.recognizer, self.spaces, self.reader = recognizer, spaces, reader
+        self.settings, self.train = settings, train
 
     @classmethod
     def load(
-        cls, folder: Path, train: Mapping[str, Domain], settings: params.Evaluate, device: str
+        cls,
+        folder: Path,
+        train: Mapping[str, Domain],
+        settings: params.Evaluate,
+        device: str,
+        eyes: np.ndarray,
     ) -> Evaluator:
-        """From a recognizer's folder. Raises ModelError when weights are missing."""
+        """From a recognizer's folder; ``eyes`` [2, 2] of the template, in shares of the side.
+
+        Raises ModelError when weights are missing.
+        """
         spaces = [ranking_space(device), inception_space(device)]
         spaces += [further_space(path, device) for path in settings.further_features]
         here = [space for space in spaces if space]
-        return cls(load_recognizer(folder, device=device), here, train, settings)
+        reader = FaceReader(mesh_if_here(), eyes, most=settings.faces)
+        return cls(load_recognizer(folder, device=device), here, train, settings, reader)
 
     @property
     def name(self) -> str:
-        """Which weights the numbers come from: of the features that rank, and of the labels."""
-        return f"{self.spaces[0].name} recognizer:{self.recognizer.fingerprint()[:8]}"
+        """Which weights the numbers come from: of features that rank, labels, and faces' points."""
+        names = [self.spaces[0].name, f"recognizer:{self.recognizer.fingerprint()[:8]}"]
+        meshed = self.reader is not None and self.reader.meshed
+        return " ".join([*names, f"{MESH}:{digest(MESH)}"] if meshed else names)
+
+    @cached_property
+    def shapes(self) -> dict[str, ShapeModel | None]:
+        """Of the real training faces of each domain."""
+        assert self.reader is not None
+        return {
+            name: self.reader.shape(channels_last(domain.images), name)
+            for name, domain in self.train.items()
+        }
+
+    def faces(
+        self, direction: str, source: Tensor, fake: Tensor, target: Tensor
+    ) -> dict[str, dict[str, Any]]:
+        """Metric → set → estimate, of uint8 [N, 3, S, S]: see `as_sets` and `colours_kept`.
+
+        ``fake`` are the translations of ``source``, ``target`` real images of the other domain.
+        """
+        if self.reader is None:
+            return {}
+        from_, to = DIRECTIONS[direction]
+        numbers = self.reader.compare(
+            self.reader.read(channels_last(source), from_),
+            channels_last(fake),
+            self.reader.read(channels_last(target), to),
+            self.shapes[to],
+            draws=self.settings.bootstrap,
+            seed=self.settings.seed,
+        )
+        colours = colours_kept(
+            channels_last(source),
+            channels_last(fake),
+            self.reader.eyes,
+            draws=self.settings.bootstrap,
+            seed=self.settings.seed,
+        )
+        return {**as_sets(numbers), **colours}
 
     def quality(
         self, domain: str, real: Tensor, images: Mapping[str, Tensor]
@@ -75,11 +129,11 @@ class Evaluator:
         result: dict[str, dict[str, dict[str, float]]] = {}
         for space in self.spaces:
             ranks = space is self.spaces[0]
-            target = remembered(space, real)
-            known = remembered(space, self.train[domain].images) if ranks else target[:0]
+            target = seen(space, real)
+            known = seen(space, self.train[domain].images) if ranks else target[:0]
             for name, fakes in images.items():
-                seen = space(fakes) if name in DRAWN else remembered(space, fakes)
-                sets = Sets(target, seen, known, self.settings.bootstrap, self.settings.seed)
+                looked = space(fakes) if name in DRAWN else seen(space, fakes)
+                sets = Sets(target, looked, known, self.settings.bootstrap, self.settings.seed)
                 asked = ["kid"] if name == "untrained" else METRICS if ranks else DISTANCES
                 for metric, estimate in measure(sets, asked).items():
                     key = metric if ranks else f"{metric}_{space.name}"
@@ -150,11 +204,15 @@ def column(labels: pd.DataFrame, head: str) -> np.ndarray:
     return labels[head].to_numpy(str)
 
 
-def remembered(space: FeatureSpace, images: Tensor) -> np.ndarray:
-    """Features of real images, which are the same for every variant: computed once, then read."""
-    pixels = hashlib.sha256(images.contiguous().numpy().data).hexdigest()
-    path = stage.cache_dir("features", space.name.replace(":", "-")) / f"{pixels}.npy"
-    if not path.is_file():
-        with replacing(path) as file:
-            np.save(file, space(images))
-    return np.load(path)
+def mesh_if_here() -> Path | None:
+    """The face mesh; None, with a line on standard error, where it is not here."""
+    try:
+        return weights_file(MESH, use="evaluation")
+    except ModelError as error:
+        print(f"measures of photographed faces are left out: {error}", file=sys.stderr, flush=True)
+        return None
+
+
+def seen(space: FeatureSpace, images: Tensor) -> np.ndarray:
+    """Features of real images, which are looked at once."""
+    return remembered(space.name, (features, efficientnet), images.numpy(), lambda: space(images))

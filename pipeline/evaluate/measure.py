@@ -87,10 +87,10 @@ def evaluate_direction(
         ``quality``: metric → set → value, low, high, n_real, n_fake, see `Evaluator.quality`. The
         sets: ``translated``; ``untrained`` (by the same network before training), ``copy`` (the
         source images as they are) and ``floor`` (``others``, real images of the target from the
-        other held-out split: what a perfect translator gets). ``agreement``: see
-        `Evaluator.agreement`; ``agreement_with_truth``, where there is a ``truth``: the same with
-        what the demo really drew in place of the labels. ``cycle_l1``: mean absolute difference
-        between a source and its way there and back, in [0, 1].
+        other held-out split: what a perfect translator gets). ``faces``: see `Evaluator.faces`.
+        ``agreement``: see `Evaluator.agreement`; ``agreement_with_truth``, where there is a
+        ``truth``: the same with what the demo really drew in place of the labels. ``cycle_l1``:
+        mean absolute difference between a source and its way there and back, in [0, 1].
     """
     source, target = (domains[name] for name in DIRECTIONS[direction])
     fake = translator.translate(source.images, direction, source.labels)
@@ -103,6 +103,7 @@ def evaluate_direction(
     back = translator.translate(fake, opposite(direction), source.labels)
     block: dict[str, Any] = {
         "quality": evaluator.quality(DIRECTIONS[direction][1], target.images, images),
+        "faces": evaluator.faces(direction, source.images, fake, target.images),
         "agreement": evaluator.agreement(source, fake, target, direction),
         "cycle_l1": l1(source.images, back),
     }

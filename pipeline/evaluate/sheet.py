@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-from torch import Tensor
-
 from models.checkpoint import Translator
+from models.data.augment import channels_last
 from models.data.domain import Domain
 from models.domains import DIRECTIONS
 from pipeline.evaluate.measure import opposite
@@ -30,8 +28,3 @@ def draw(path: Path, translator: Translator, source: Domain, direction: str, row
     sheets.comparison_sheet(path, {name: channels_last(x) for name, x in columns.items()}, title)
     first = [channels_last(images[:STRIP]) for images in (shown.images, there)]
     sheets.strip(path.with_name(f"{path.stem}-strip.png"), first)
-
-
-def channels_last(images: Tensor) -> np.ndarray:
-    """uint8 [N, 3, S, S] → uint8 array [N, S, S, 3]."""
-    return images.permute(0, 2, 3, 1).contiguous().numpy()

@@ -19,7 +19,7 @@ FACES = {"photos": PHOTOS, "anime": ANIME}
 
 
 def read_truth(truth: Path = TRUTH, faces: dict[str, Path] = FACES) -> dict[str, pd.DataFrame]:
-    """Domain → true labels (hair, smile, glasses, gender; strings) by image id; {} if no demo.
+    """Domain → true labels (hair, eyes, smile and so on; strings) by image id; {} if no demo.
 
     Photos are found by file name, anime faces by source, post and place on the page.
     """
@@ -35,6 +35,7 @@ def read_truth(truth: Path = TRUTH, faces: dict[str, Path] = FACES) -> dict[str,
             found[domain] = pd.DataFrame(
                 {
                     "hair": rows["hair_colour"],
+                    "eyes": rows["eye_colour"],
                     "smile": (rows["smile"] >= 0.5).map({True: "yes", False: "no"}),
                     "glasses": rows["glasses"].astype(bool).map({True: "yes", False: "no"}),
                     "gender": rows["gender"],

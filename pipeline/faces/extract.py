@@ -18,13 +18,13 @@ from pipeline.core import tables
 from pipeline.core import workers as parallel
 from pipeline.core.errors import StageError
 from pipeline.core.params import Align, Exclude, Faces
-from pipeline.faces.animeface_process import EndlessError
 from pipeline.faces.detect import Detection
 from pipeline.faces.detectors import Found, find
 from pipeline.faces.gates import GATES, failed_gate, sharpness
 from pipeline.faces.measures import attributes, colours, places
 from pipeline.imaging import images
 from pipeline.imaging.align import align_face
+from pipeline.imaging.animeface_process import EndlessError
 
 PROVENANCE = ["source", "url", "post_id", "licence", "artist", "tags", "batch"]
 REASONS = ["no_face", "no_eyes", *GATES]  # in the order of gates

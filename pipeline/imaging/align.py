@@ -15,9 +15,13 @@ from pipeline.core.params import Align
 
 def template_eyes(align: Align) -> np.ndarray:
     """Where the eyes go: float64 [2, 2] as (left, right) rows of (x, y) pixels."""
+    return template_places(align) * align.size - 0.5
+
+
+def template_places(align: Align) -> np.ndarray:
+    """As `template_eyes`, in shares of the side, whatever that is."""
     half = align.eye_distance / 2
-    places = np.array([(0.5 - half, align.eye_line), (0.5 + half, align.eye_line)])
-    return places * align.size - 0.5
+    return np.array([(0.5 - half, align.eye_line), (0.5 + half, align.eye_line)])
 
 
 def eye_transform(left_eye: np.ndarray, right_eye: np.ndarray, align: Align) -> np.ndarray:

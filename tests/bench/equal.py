@@ -18,12 +18,13 @@ import torch
 
 from models.data.domain import Domain
 from models.domains import DIRECTIONS, DOMAINS
-from models.metrics.kid import Estimate
+from models.metrics.estimate import Estimate
+from models.metrics.features import FeatureSpace, ranking_space
+from models.metrics.kid import kid
 from models.runtime.device import pick_device
 from models.training.engine import TrainResult, train
 from models.training.settings import TrainSettings
 from pipeline.core import params
-from pipeline.evaluate.evaluator import Evaluator
 from pipeline.train.inputs import load_data, load_variant
 from tests.bench.markdown import markdown
 
@@ -53,7 +54,7 @@ def trainings(
 
 
 def kids(
-    evaluator: Evaluator, runs: Mapping[str, TrainResult], val: Mapping[str, Domain]
+    space: FeatureSpace, runs: Mapping[str, TrainResult], val: Mapping[str, Domain]
 ) -> dict[str, dict[str, Estimate]]:
     """direction → run → KID of its translations of validation images."""
     told = {}
@@ -62,7 +63,8 @@ def kids(
         fakes = {
             name: run.translator.translate(images, direction, labels) for name, run in runs.items()
         }
-        told[direction] = evaluator.kids(val[target].images, fakes)
+        real = space(val[target].images)
+        told[direction] = {name: kid(real, space(fake)) for name, fake in fakes.items()}
     return told
 
 
@@ -73,12 +75,11 @@ def equal_table(project: Path, seeds: list[int]) -> pd.DataFrame:
     base = TrainSettings(**section, device="auto", threads=threads)
     data = {s: load_data(project / "data/splits", s, base.image_size) for s in ("train", "val")}
     by_name = {s: dict(zip(DOMAINS, pair, strict=True)) for s, pair in data.items()}
-    folder = project / "checkpoints/recognizer/evaluation"
-    evaluator = Evaluator.load(folder, by_name["train"], params.load(params.Evaluate), "auto")
+    space = ranking_space()
     lines = []
     for seed in seeds:
         runs = trainings(replace(base, seed=seed), data)
-        estimates = kids(evaluator, runs, by_name["val"])
+        estimates = kids(space, runs, by_name["val"])
         for name, run in runs.items():
             cells = [
                 f"{e.value:.2f} [{e.low:.2f}, {e.high:.2f}]"
@@ -103,8 +104,8 @@ def equal_section(project: Path, seeds: list[int] | None = None) -> str:
     return f"""*Fast*: the demo's `{VARIANT}` as it is, batch {fast.batch_size}, learning rate
 {fast.lr:g}, precision {fast.precision}; *slow*: batch {slow.batch_size}, learning rate
 {slow.lr:.2g} (√{fast.batch_size} times less), precision {slow.precision}. On
-{pick_device().type}, one run after the other. KID is of validation images, by the evaluation
-recognizer, with the interval of drawing those images again; another seed moves it too.
+{pick_device().type}, one run after the other. KID is of validation images, in the space that
+ranks, with the interval of drawing those images again; another seed moves it too.
 
 {markdown(equal_table(project, seeds or [fast.seed]))}
 """

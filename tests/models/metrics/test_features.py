@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -76,3 +79,29 @@ def test_a_file_that_gives_no_features_ends_in_one_line(tmp_path):
 def test_inception_is_left_out_where_its_file_is_not(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     assert inception_space("cpu") is None
+
+
+def test_inception_stands_beside_where_its_file_is_the_known_one(tmp_path, monkeypatch):
+    class Extractor(nn.Module):
+        def __init__(self, name: str, layers: list[str], path: str) -> None:
+            super().__init__()
+            assert (name, layers, Path(path).read_bytes()) == ("inception", ["2048"], b"weights")
+
+        def forward(self, images: Tensor) -> tuple[Tensor]:
+            return (images.float().mean(dim=(2, 3)),)
+
+    module = ModuleType("torch_fidelity.feature_extractor_inceptionv3")
+    module.FeatureExtractorInceptionV3 = Extractor
+    monkeypatch.setitem(sys.modules, "torch_fidelity", ModuleType("torch_fidelity"))
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    (tmp_path / "checkpoints").mkdir()
+    sha256 = hashlib.sha256(b"weights").hexdigest()
+    known = tmp_path / f"checkpoints/weights-{sha256[:8]}.pth"
+    known.write_bytes(b"weights")
+    monkeypatch.setattr(features, "INCEPTION", known.name)
+    space = inception_space("cpu")
+    assert space.name == f"inception:{sha256[:8]}" and space(pictures()).shape == (6, 3)
+    known.write_bytes(b"others")
+    with pytest.raises(ModelError, match="is not the file that its name says: delete it"):
+        inception_space("cpu")

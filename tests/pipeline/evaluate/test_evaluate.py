@@ -1,6 +1,8 @@
 """A perfect, a lazy and a real translator: the numbers must tell them apart."""
 
 import json
+import os
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,17 +13,18 @@ import torch
 from torch import nn
 
 from models.checkpoint import save_translator, untrained_translator
+from models.data.augment import channels_last
 from models.data.domain import Domain
 from models.errors import ModelError
 from models.metrics.held_out import HeldOut, l1
+from models.metrics.quality import METRICS
 from models.recognizer.training import save_recognizer
 from models.variants import Variant
 from pipeline.core import params, stage, tables
 from pipeline.evaluate import __main__ as evaluate
 from pipeline.evaluate import measure, truth
 from pipeline.evaluate.evaluator import Evaluator
-from pipeline.evaluate.sheet import channels_last
-from tests.models.helpers import light_reader
+from tests.models.helpers import grid_space, light_reader
 
 HEADS = {"hair": ["black", "blonde"], "smile": ["no", "yes"]}
 SIZE = 32
@@ -62,7 +65,7 @@ def train() -> dict[str, Domain]:
 @pytest.fixture(scope="module")
 def evaluator(train: dict[str, Domain]) -> Evaluator:
     """One that tells the hair for sure, for it was made so: trained, it would here and there."""
-    return Evaluator(light_reader(HEADS, SIZE, limit=136), train, SETTINGS)
+    return Evaluator(light_reader(HEADS, SIZE, limit=136), [grid_space()], train, SETTINGS)
 
 
 @pytest.fixture(scope="module")
@@ -79,12 +82,55 @@ def block(translator: Fake, evaluator: Evaluator, held: dict) -> dict:
 
 
 def test_perfect_is_at_the_floor_and_lazy_is_at_the_copy(evaluator, held):
-    perfect, lazy = block(PERFECT, evaluator, held), block(LAZY, evaluator, held)
-    assert perfect["kid"]["value"] < 0.1 * perfect["copy"]["value"]
-    assert perfect["floor"]["low"] < 0.05 * perfect["copy"]["value"]
-    assert lazy["kid"] == lazy["copy"]
-    assert perfect["untrained"]["value"] > perfect["kid"]["high"]
-    assert (perfect["kid"]["n_real"], perfect["kid"]["n_fake"]) == (48, 48)
+    perfect, lazy = (block(x, evaluator, held)["quality"] for x in (PERFECT, LAZY))
+    kid = perfect["kid"]
+    assert kid["translated"]["value"] < 0.1 * kid["copy"]["value"]
+    assert kid["floor"]["low"] < 0.05 * kid["copy"]["value"]
+    assert lazy["kid"]["translated"] == lazy["kid"]["copy"]
+    assert kid["untrained"]["value"] > kid["translated"]["high"]
+    assert (kid["translated"]["n_real"], kid["translated"]["n_fake"]) == (48, 48)
+    assert perfect["told_apart"]["translated"]["value"] < perfect["told_apart"]["copy"]["low"]
+    assert perfect["fid"]["translated"]["value"] < perfect["fid"]["copy"]["low"]
+
+
+def test_a_translator_that_gives_everybody_one_face_is_not_diverse(evaluator, held):
+    one = Fake(lambda x: x[:1, [1, 0, 2]].expand_as(x).contiguous())
+    quality = block(one, evaluator, held)["quality"]
+    assert quality["diversity"]["translated"]["value"] == 0
+    assert quality["diversity"]["floor"]["value"] == pytest.approx(1, abs=0.2)
+
+
+def test_one_that_recites_its_training_images_is_found_out(evaluator, held, train):
+    known = train["anime"].images
+    recites = Fake(lambda x: known[: len(x)] if len(x) == 48 else x)
+    memorised = block(recites, evaluator, held)["quality"]["memorised"]
+    assert memorised["translated"]["value"] == 1
+    assert memorised["floor"]["value"] < 0.3
+
+
+def test_numbers_in_a_further_space_stand_beside_and_do_not_rank(train, held):
+    fine = replace(grid_space(8), name="fine:11111111")
+    evaluator = Evaluator(
+        light_reader(HEADS, SIZE, limit=136), [grid_space(), fine], train, SETTINGS
+    )
+    quality = block(PERFECT, evaluator, held)["quality"]
+    assert set(quality) == {*METRICS, "kid_fine:11111111", "fid_fine:11111111"}
+    assert evaluator.name.startswith("grid:00000000 recognizer:")
+
+
+def test_real_images_are_looked_at_once(evaluator, held):
+    looks: list[int] = []
+
+    def network(images):
+        looks.append(len(images))
+        return images.float().mean(dim=(2, 3))
+
+    counted = replace(grid_space(), name=f"counted:{os.getpid():08d}", network=network)
+    again = Evaluator(evaluator.recognizer, [counted], evaluator.train, SETTINGS)
+    first = block(PERFECT, again, held)
+    once = sum(looks)
+    assert block(PERFECT, again, held) == first
+    assert sum(looks) - once == 2 * 48  # its translations, and those of the untrained network
 
 
 def test_agreement_falls_to_chance_when_the_source_is_ignored(evaluator, held):
@@ -115,22 +161,11 @@ def test_cycle_error_and_size(evaluator, held):
     assert measure.count_parameters(PERFECT) == 9
 
 
-def test_kid_sees_what_an_attribute_network_need_not(evaluator, held):
-    """Faces cut up and laid out anew, and blurred ones, are further off than whole ones."""
-    real, other = held["val"]["anime"].images, held["test"]["anime"].images
-    moved = other.roll(SIZE // 2, dims=2)
-    blurred = nn.functional.avg_pool2d(other.float(), 5, 1, 2).byte()
-    kids = evaluator.kids(real, {"floor": other, "moved": moved, "blurred": blurred})
-    assert kids["moved"].low > kids["floor"].high
-    assert kids["blurred"].value > kids["floor"].high
-
-
-def test_training_measures_on_its_way_what_evaluation_measures_at_the_end(evaluator, held, train):
-    pairs = [
-        tuple(domains[name] for name in ("photos", "anime")) for domains in (held["val"], train)
-    ]
-    there = HeldOut(*pairs, evaluator.recognizer).measure(NOT_LOOKING)["kid_photos2anime"]
-    assert there == block(NOT_LOOKING, evaluator, held)["kid"]["value"]
+def test_training_measures_on_its_way_what_evaluation_measures_at_the_end(evaluator, held):
+    pair = tuple(held["val"][name] for name in ("photos", "anime"))
+    there = HeldOut(pair, grid_space()).measure(NOT_LOOKING)["kid_photos2anime"]
+    kid = block(NOT_LOOKING, evaluator, held)["quality"]["kid"]["translated"]["value"]
+    assert there == pytest.approx(kid, rel=1e-9)
 
 
 def test_truth_replaces_tags_where_it_is_known(evaluator, held):
@@ -148,12 +183,18 @@ def test_truth_replaces_tags_where_it_is_known(evaluator, held):
 
 def test_too_few_held_out_images_end_in_one_line(evaluator, held):
     few = {s: {n: d.take(range(3)) for n, d in ds.items()} for s, ds in held.items()}
-    with pytest.raises(ModelError, match=r"KID needs at least 8 real images, there are 3"):
+    with pytest.raises(ModelError, match=r"at least 8 real images, there are 3"):
         measure.evaluate(PERFECT, FLAT, evaluator, few, {})
 
 
 def test_truth_is_matched_by_file_and_by_place(tmp_path: Path):
-    drawn = {"hair_colour": "red", "smile": 0.9, "glasses": False, "gender": "female"}
+    drawn = {
+        "hair_colour": "red",
+        "eye_colour": "blue",
+        "smile": 0.9,
+        "glasses": False,
+        "gender": "female",
+    }
     eyes = {"left_eye_x": 50.0, "left_eye_y": 60.0, "right_eye_x": 80.0, "right_eye_y": 60.0}
     anime = {"domain": "anime", "source": "booru", "post_id": "7", **drawn, **eyes}
     far = {**anime, "left_eye_x": 250.0, "right_eye_x": 280.0, "hair_colour": "blue"}
@@ -172,6 +213,7 @@ def test_truth_is_matched_by_file_and_by_place(tmp_path: Path):
     assert known["anime"]["hair"].to_dict() == {"a": "blue", "b": "red"}  # c is no drawn face
     assert known["photos"].loc["p"].to_dict() == {
         "hair": "red",
+        "eyes": "blue",
         "smile": "no",
         "glasses": "no",
         "gender": "female",
@@ -195,19 +237,25 @@ def project(tmp_path, monkeypatch, evaluator, train, held) -> Path:
     translator = untrained_translator(variant, SIZE, seed=5)
     save_translator(evaluate.CHECKPOINTS / "tiny", translator, key="k1", images_seen=0)
     sections = {"evaluate": SETTINGS.model_dump(), "compute": {"device": "cpu", "threads": 2}}
+    sections["align"] = {"size": SIZE, "eye_distance": 0.26, "eye_line": 0.5, "max_border": 0.3}
     sections["variants"] = {"tiny": {}, "absent": {}}
     Path("params.yaml").write_text(json.dumps(sections))
     return tmp_path
 
 
-def test_stage_logs_into_the_run_of_its_training_and_repeats_itself(project, fake_run):
+def test_stage_logs_into_the_run_of_its_training_and_repeats_itself(project, fake_run, monkeypatch):
+    monkeypatch.setattr("pipeline.evaluate.evaluator.ranking_space", lambda _: grid_space())
     evaluate.main("tiny")
     path = stage.METRICS / "tiny.json"
     first, metrics = path.read_bytes(), json.loads(path.read_bytes())
     assert (fake_run.name, fake_run.key) == ("train@tiny", "k1")
-    assert set(metrics) == {"parameters", "val", "test"}
-    value = metrics["val"]["photos2anime"]["kid"]["value"]
-    assert fake_run.logged["val.photos2anime.kid"] == pytest.approx(value, abs=1e-6)
+    assert set(metrics) == {"parameters", "comparable", "val", "test"}
+    assert metrics["comparable"]["evaluator"].startswith("grid:00000000 recognizer:")
+    assert metrics["val"]["photos2anime"]["faces"]["found"]["translated"]["value"] == 0  # of noise
+    assert fake_run.tags == metrics["comparable"]
+    value = metrics["val"]["photos2anime"]["quality"]["kid"]["translated"]["value"]
+    logged = fake_run.logged["val.photos2anime.quality.kid.translated"]
+    assert logged == pytest.approx(value, abs=1e-6)
     for direction in ("photos2anime", "anime2photos"):
         sheet = tables.decode((stage.SHEETS / f"evaluate/tiny/{direction}.png").read_bytes())
         assert sheet.shape[1] > 6 * 128 and sheet.std() > 5

@@ -14,7 +14,7 @@ from PIL import Image
 
 from pipeline.demo.anime.page import draw_page, page_size
 from pipeline.demo.attributes import sample_faces
-from pipeline.faces import animeface_process
+from pipeline.imaging import animeface_process
 from pipeline.imaging.images import read_rgb
 
 FACES = Path(__file__).resolve().parents[3] / "../shared/data/anime/faces96.zip"
