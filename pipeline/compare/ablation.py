@@ -25,7 +25,7 @@ from scipy import stats
 
 from models.runtime.files import write_bytes
 from pipeline.compare.facts import git
-from pipeline.compare.ranking import RULE
+from pipeline.compare.ranking import RULE, heads
 from pipeline.core import params, stage, tracking
 from pipeline.core.errors import StageError
 from pipeline.core.paths import CHECKPOINTS, LEADERBOARD, SPLITS
@@ -101,8 +101,6 @@ def collect(experiments: Mapping[str, str]) -> pd.DataFrame:
     for name, revision in experiments.items():
         files = DVCFileSystem(rev=revision)
         board = pd.read_csv(io.StringIO(files.read_text(LEADERBOARD.as_posix(), encoding="utf-8")))
-        ends = "_shuffled"  # the control of what is kept
-        heads = [name.removesuffix(ends) for name in map(str, board) if name.endswith(ends)]
         shown = [name for name in [*NAMED, *RULE] if name in board]
         for row in board.to_dict("records"):
             config = json.loads(
@@ -112,7 +110,7 @@ def collect(experiments: Mapping[str, str]) -> pd.DataFrame:
                 {
                     "seed": int(name.removeprefix(NAME)),
                     **{name: row[name] for name in shown},
-                    **{f"{head}_kept": row[head] for head in heads if head != "kept"},
+                    **{f"{head}_kept": row[head] for head in heads(board)},
                     "seconds": tracking.newest_metric(config["key"], "seconds"),
                 }
             )

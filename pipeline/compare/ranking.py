@@ -58,13 +58,13 @@ def leaderboard(metrics: Mapping[str, Metrics], direction: str) -> pd.DataFrame:
         StageError: no variant has a finite KID; a file lacks what `pipeline.evaluate` writes, or
             was measured by another evaluator or on other data than the rest.
     """
-    heads = common_heads(metrics, direction)
+    kept = common_heads(metrics, direction)
     rows = []
     for variant, values in metrics.items():
         try:
             block = values["val"][direction]
             row = {"variant": variant, "parameters": values["parameters"], **values["comparable"]}
-            rows.append({**row, **columns(block, heads), "cycle_l1": block["cycle_l1"]})
+            rows.append({**row, **columns(block, kept), "cycle_l1": block["cycle_l1"]})
         except (KeyError, TypeError) as error:
             raise StageError(
                 f"reports/metrics/{variant}.json lacks {error}: dvc repro -f evaluate@{variant}"
@@ -196,16 +196,22 @@ def common_heads(metrics: Mapping[str, Metrics], direction: str) -> list[str]:
     return [head for head in KEPT if all(head in b.get("agreement", {}) for b in blocks)]
 
 
-def columns(block: Mapping[str, Any], heads: Sequence[str] = KEPT) -> dict[str, float]:
+def heads(board: pd.DataFrame) -> list[str]:
+    """The attributes whose keeping a leaderboard tells: only they have both these controls."""
+    names = {*map(str, board)} - {"kept"}
+    return [n for n in map(str, board) if {n, f"{n}_copy", f"{n}_shuffled"} <= names]
+
+
+def columns(block: Mapping[str, Any], kept: Sequence[str] = KEPT) -> dict[str, float]:
     """One direction's measures as NAME, NAME_low, NAME_high (95 %), its controls as NAME_CONTROL.
 
-    ``kept`` is the mean of ``heads``, as far as they were measured.
+    ``kept`` there is the mean of the labels named by the argument, as far as they were measured.
 
     Raises:
         KeyError: there is no KID.
     """
     measures = {**block["quality"], **block.get("faces", {}), **block["agreement"]}
-    mean_of = [block["agreement"][head] for head in heads if head in block["agreement"]]
+    mean_of = [block["agreement"][head] for head in kept if head in block["agreement"]]
     if mean_of:
         measures["kept"] = {name: _mean([head[name] for head in mean_of]) for name in mean_of[0]}
     flat = {"kid": measures["kid"]["translated"]["value"]}

@@ -43,7 +43,7 @@ def page(
     """
     rows: list[Row] = board.to_dict("records")
     variants = [str(row["variant"]) for row in rows]
-    labels = [c.removesuffix("_shuffled") for c in map(str, board) if c.endswith("_shuffled")]
+    labels = ranking.heads(board)
     places = dict(zip(variants, ranking.places(board), strict=True))
     order = [direction, *(name for name in DIRECTIONS if name != direction)]
     tests, checks = result["winner"][variants[0]], result["checks"].values()
@@ -123,7 +123,7 @@ def _cell(row: Row, name: str, measure: words.Measure) -> dict[str, str] | None:
 def _measures(rows: Sequence[Row], labels: list[str]) -> list[dict[str, Any]]:
     """All measures, one a row: what each of ``rows`` has, the controls of the first, the best."""
     names = [name for name in rows[0] if f"{name}_low" in rows[0]]
-    order = [*words.RANKING, *labels, *words.MEASURES]
+    order = [*words.FIRST, *labels, *words.MEASURES]
     table = []
     for name in dict.fromkeys([*(name for name in order if name in rows[0]), *names]):
         measure = words.measure(name, labels)

@@ -29,7 +29,12 @@ MEASURES = {
     "kid": Measure("KID: distance from real pictures", "0"),
     "found": Measure("A face is found", share=True),
     "kept": Measure("Labels kept, mean", "100%", share=True),
-    "shape": Measure("Shape of the face"),
+    "well_formed": Measure("Faces shaped as real ones are", "95%", share=True),
+    "shape": Measure("Distance of shapes from real ones (small: 10 to 90% of faces)"),
+    "hair_distance": Measure("Change of hair colour (ΔE)", "0"),
+    "eyes_distance": Measure("Change of eye colour (ΔE)", "0"),
+    "yaw_kept": Measure("Turn of the head kept (rank correlation)", "1"),
+    "mouth_open_kept": Measure("Opening of the mouth kept (rank correlation)", "1"),
     "fid": Measure("FID: another distance", "0"),
     "told_apart": Measure("Told apart from real ones by a classifier (AUC)", "0.5"),
     "diversity": Measure("Variety, in that of real pictures", "1"),
@@ -37,7 +42,7 @@ MEASURES = {
     "hair_by_colour": Measure("Hair kept, by colour alone", "100%", share=True),
     "cycle_l1": Measure("Change after the way there and back, of 1", "0"),
 }
-RANKING = ("kid", "found", "shape", "kept")  # come first, then the labels kept one by one
+FIRST = ("kid", "found", "kept")  # then the labels kept one by one
 CHECKS = {
     "beats_untrained": "nearer to real pictures than before training",
     "beats_copy": "nearer to real pictures than the input is",

@@ -143,7 +143,7 @@ def test_splits_hold_both_kinds(project) -> None:
 
 def test_variants_are_judged_and_ranked_without_any_label(project) -> None:
     numbers = metrics(project[0], "cyclegan")["test"]["photos2anime"]
-    assert np.isfinite(numbers["kid"]["value"])
+    assert np.isfinite(numbers["quality"]["kid"]["translated"]["value"])
     assert numbers["agreement"] == {}
     board = pd.read_csv(project[0] / "reports/leaderboard.csv")
     assert not [name for name in board if str(name).startswith(("hair", "smile", "domain"))]

@@ -37,7 +37,8 @@ def metrics(
     block = {"quality": quality, "agreement": dict.fromkeys(heads, judged), "cycle_l1": 0.1}
     if found is not None:
         seen = {"translated": estimate(found), "copy": estimate(0.1), "floor": estimate(0.96)}
-        block["faces"] = {"found": seen}
+        turn = {"translated": estimate(0.4), "shuffled": {"value": 0.0}}
+        block["faces"] = {"found": seen, "yaw_kept": turn}
     split = {DIRECTION: block, "anime2photos": block}
     named = {"evaluator": "lite1:abc", "data": "0123", **comparable}
     made = {"parameters": parameters, "comparable": named, "val": split, "test": split}

@@ -58,6 +58,7 @@ def test_every_number_has_its_interval_chance_level_and_perfect_value(page: str)
     assert "1 0.95 to 1.05" in kid and "4" in kid and kid.endswith("0 0")  # copy, real, perfect
     (hair,) = [row for row in rows if row.startswith("Hair kept")]
     assert "80% 75% to 85%" in hair and "25%" in hair and hair.endswith("100%")
+    assert any(row.startswith("Turn of the head kept (rank correlation) 0.4") for row in rows)
     how = words(page[page.index("How to read") : page.index('<div class="charts">')])
     assert all(text in how for text in ("0 is perfect", "96% of real", "25% is chance"))
 

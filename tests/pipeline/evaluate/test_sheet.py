@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import torch
 
+from models.data.augment import channels_last
 from models.data.domain import Domain
-from pipeline.evaluate.sheet import channels_last, draw
+from pipeline.evaluate.sheet import draw
 from pipeline.figures import sheets
 
 
