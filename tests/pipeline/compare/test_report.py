@@ -48,7 +48,7 @@ def test_the_first_screen_shows_the_same_photos_through_every_variant(page: str)
 def test_a_tie_is_called_a_tie(page: str):
     table = page[page.index('<tr class="best">') : page.index("How to read")]
     assert table.count("1, tie") == 2 and "3, few faces" in table
-    assert "cyclegan, x&lt;gan tie for the first place of 3 variants" in words(page)
+    assert "cyclegan and x&lt;gan tie for the first place of 3 variants" in words(page)
 
 
 def test_every_number_has_its_interval_chance_level_and_perfect_value(page: str):
