@@ -251,7 +251,7 @@ def test_stage_logs_into_the_run_of_its_training_and_repeats_itself(project, fak
     assert (fake_run.name, fake_run.key) == ("train@tiny", "k1")
     assert set(metrics) == {"parameters", "comparable", "val", "test"}
     assert metrics["comparable"]["evaluator"].startswith("grid:00000000 recognizer:")
-    assert metrics["val"]["photos2anime"]["faces"]["found"]["translated"]["value"] == 0  # of noise
+    assert metrics["val"]["photos2anime"]["faces"] == {}  # of noise, where real images show none
     assert fake_run.tags == metrics["comparable"]
     value = metrics["val"]["photos2anime"]["quality"]["kid"]["translated"]["value"]
     logged = fake_run.logged["val.photos2anime.quality.kid.translated"]
