@@ -185,7 +185,7 @@ class Evaluate(Section):
 
     max_images: int = Field(MOST_IMAGES, ge=MIN_IMAGES)  # of each split and domain
     bootstrap: int = Field(ge=10)  # draws behind each interval
-    faces: int = Field(100, ge=8)  # images of each set in which faces are looked for
+    faces: int = Field(60, ge=8)  # images of each set in which faces are looked for
     further_features: tuple[Path, ...] = ()  # TorchScript files, see models/metrics/features.py
     seed: int
     sheet_rows: int = Field(gt=0)

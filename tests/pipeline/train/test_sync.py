@@ -13,8 +13,6 @@ import pytest
 from models import train as bare
 from models.checkpoint import WEIGHTS
 from models.errors import ModelError
-from models.recognizer.network import Recognizer
-from models.recognizer.training import save_recognizer
 from pipeline import cli
 from pipeline.train import __main__ as train
 from pipeline.train.sync import sync
@@ -32,10 +30,9 @@ def elsewhere(project: Path, capsys: pytest.CaptureFixture[str]) -> Path:
     """What `train@cyclegan` of a tiny project leaves, done by the bare command."""
     write_params({"train": TINY, "compute": {"device": "cpu", "threads": 1}})
     write_splits(Path("data/splits"), "train", "val")
-    save_recognizer(train.EVALUATOR, Recognizer({"smile": ["no", "yes"]}, 4, 32))
     cli.config("cyclegan")
     Path("plan.json").write_text(capsys.readouterr().out, encoding="utf-8")
-    plan = ["--config", "plan.json", "--evaluator", str(train.EVALUATOR), "--device", "cpu"]
+    plan = ["--config", "plan.json", "--device", "cpu"]
     bare.run(bare.parse(["--data", "data/splits", "--out", "brought", *plan]))
     return Path("brought")
 
@@ -73,7 +70,8 @@ def test_the_stage_takes_it_instead_of_training(elsewhere: Path, monkeypatch, ca
         assert taken.read_bytes() == (elsewhere / file).read_bytes()
     curve = pd.read_csv("reports/plots/train/cyclegan.csv")
     pd.testing.assert_frame_equal(curve, pd.read_csv(elsewhere / "losses.csv"), rtol=1e-5)
-    assert len(pd.read_csv("reports/plots/held_out/cyclegan.csv")) == 2
+    held_out = pd.read_csv("reports/plots/held_out/cyclegan.csv")
+    assert held_out["images"].tolist() == [0, 8, 16]
     sheets = {path.name for path in Path("reports/sheets/train/cyclegan").iterdir()}
     assert sheets == {"00000008.png", "00000016.png"}
     assert len(runs()) == 1  # it goes on in the run of the import
