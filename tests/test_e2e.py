@@ -39,7 +39,7 @@ TINY = {
         "sample_every": 32,
         "state_every": 16,
     },
-    "evaluate": {"bootstrap": 20, "faces": 10, "max_images": 24},
+    "evaluate": {"bootstrap": 20, "faces": 10},
 }
 STAGES = [
     "demo",
