@@ -11,10 +11,10 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from models.metrics.estimate import TAIL
 from pipeline.imaging.attributes import UNKNOWN
 from pipeline.imaging.colours import to_lab
 
-TAIL = 2.5  # per cent cut off at either end: 95 % intervals
 MIN_PER_CLASS = 5  # fewer examples of a class measure nothing
 # Where most pixels are hair when both eyes sit on the template. Fractions of the side: top, bottom,
 # left, right. Of five boxes the best on drawn and on real faces of both domains.

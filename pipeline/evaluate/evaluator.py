@@ -103,27 +103,13 @@ class Evaluator:
         if self.reader is None:
             return {}
         from_, to = DIRECTIONS[direction]
-        real = [
-            self.reader.read(channels_last(images), domain)
-            for images, domain in ((source, from_), (target, to))
-        ]
-        if min(faces.found.mean() for faces in real) < FACES_LEAST:
+        before, after = channels_last(source), channels_last(fake)
+        reads = self.reader.read(before, from_), self.reader.read(channels_last(target), to)
+        if min(faces.found.mean() for faces in reads) < FACES_LEAST:
             return {}
-        numbers = self.reader.compare(
-            real[0],
-            channels_last(fake),
-            real[1],
-            self.shapes[to],
-            draws=self.settings.bootstrap,
-            seed=self.settings.seed,
-        )
-        colours = colours_kept(
-            channels_last(source),
-            channels_last(fake),
-            self.reader.eyes,
-            draws=self.settings.bootstrap,
-            seed=self.settings.seed,
-        )
+        drawn = {"draws": self.settings.bootstrap, "seed": self.settings.seed}
+        numbers = self.reader.compare(reads[0], after, reads[1], self.shapes[to], **drawn)
+        colours = colours_kept(before, after, self.reader.eyes, **drawn)
         return {**as_sets(numbers), **colours}
 
     def quality(

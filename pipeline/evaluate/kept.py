@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
-from pipeline.evaluate.agreement import TAIL
+from models.metrics.estimate import TAIL
 
 MIN_FACES = 20  # fewer pairs say nothing: the interval of chance alone is then about ±.45
 DRAWS = 1000
