@@ -334,7 +334,12 @@ def test_every_row_of_the_full_profile_descends(name):
 
 
 def test_a_run_without_a_gpu_says_once_what_it_will_cost(capfd):
-    arguments = (variant("cyclegan"), settings(budget_images=40, device="cpu"), PHOTOS, ANIME)
+    arguments = (
+        variant("cyclegan"),
+        settings(budget_images=40, device="cpu", threads=1),
+        PHOTOS,
+        ANIME,
+    )
     train(*arguments, HELD_OUT, callback=Recorder())
     told = [line for line in capfd.readouterr().err.splitlines() if "no GPU" in line]
     assert len(told) == 1
