@@ -12,6 +12,7 @@ from torch import Tensor
 
 from models.data.augment import to_float, to_uint8
 from models.data.conditioning import label_indices, one_hot
+from models.data.light import prepared
 from models.domains import DIRECTIONS, other
 from models.errors import ModelError
 from models.networks.translator import TranslationNetwork
@@ -63,7 +64,12 @@ class Translator:
         def there(x: Tensor, known: Tensor | None) -> Tensor:
             return self.network.translate(x, direction, known)
 
-        return self._map(images, labels, there, batch_size)
+        return self._map(images, DIRECTIONS[direction][0], labels, there, batch_size)
+
+    def seen(self, images: Tensor, domain: str) -> Tensor:
+        """uint8 [N, 3, S, S] of `domain` → what the network sees of them, which a way there and
+        back is compared with: with `match_light` photos in the one light, else `images`."""
+        return to_uint8(prepared(to_float(images), domain, self.variant.match_light))
 
     def reconstruct(
         self,
@@ -88,12 +94,13 @@ class Translator:
             return network.translate(there, f"{other(domain)}2{domain}", known)
 
         way = autoencode if self.variant.weight("reconstruction") else return_trip
-        return self._map(images, labels, way, batch_size)
+        return self._map(images, domain, labels, way, batch_size)
 
     @torch.inference_mode()
     def _map(
         self,
         images: Tensor,
+        domain: str,
         labels: pd.DataFrame | None,
         network: Callable[[Tensor, Tensor | None], Tensor],
         batch_size: int,
@@ -109,7 +116,8 @@ class Translator:
         done = []
         for batch, rows in zip(images.split(batch_size), known, strict=True):
             vectors = one_hot(rows, self.variant.labels).to(self.device) if rows.shape[1] else None
-            done.append(to_uint8(network(to_float(batch.to(self.device)), vectors)).cpu())
+            x = prepared(to_float(batch.to(self.device)), domain, self.variant.match_light)
+            done.append(to_uint8(network(x, vectors)).cpu())
         return torch.cat(done) if done else images.cpu()
 
 

@@ -22,6 +22,7 @@ LOSSES = (
     "perceptual",
     "teacher",
     "cam",
+    "colour",
 )
 ASK_RECOGNIZER = ("perceptual", "teacher")  # losses that ask a trained recognizer
 NAME = "[A-Za-z][A-Za-z0-9_-]{0,63}"  # it becomes part of paths and commands
@@ -51,13 +52,18 @@ class Variant:
     # Images that masked ones are restored of first, as a multiple of the budget: see
     # models/training/pretraining.py. 0: none.
     pretraining: float = knob(0.0, least=0)
-    discriminator_channels: int = knob(64, least=1)
+    # "projected" looks at frozen features of a public network: models/networks/projected.py.
+    discriminator: str = knob("patch", choices=("patch", "projected"))
+    discriminator_channels: int = knob(64, "of its first layer", least=1)
     discriminator_layers: int = knob(3, least=1)
     # See models/networks/discriminators.py.
     discriminator_attention: str = knob("none", choices=("none", "cam"))
     # Learning rate of the discriminators as a multiple of the generators' (two time scales: Heusel
     # et al., 2017). Below 1 a short run paints shapes before it paints noise.
     discriminator_rate: float = knob(1.0, least=0)
+    # What discriminators see is blurred at first, less and less until this share of the budget:
+    # coarse shapes come before fine ones, and no discriminator wins at once.
+    discriminator_blur: float = knob(0.0, "share of the budget", least=0, most=1)
     # Or "spectral" (Miyato et al., 2018).
     discriminator_norm: str = knob("instance", choices=("instance", "spectral", "none"))
     discriminator_steps: int = knob(1, "to one of the generators (Wasserstein: 5)", least=1)
@@ -79,6 +85,8 @@ class Variant:
     # Attributes and their classes, as in {"hair": ["black", "blonde"]}, that translations are drawn
     # with and that discriminators see; empty: none. See models/data/conditioning.py.
     labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    # Every photo in one light, at training and at use: models/data/light.py.
+    match_light: bool = knob(False, "photos have one mean and deviation of lightness")
     # Augmentation of real images, on the device.
     flip: bool = knob(True)
     shift: float = knob(0.0, "largest shift, as a fraction of the side", least=0)
@@ -230,6 +238,10 @@ def _misfit(variant: Variant) -> str:
         )
     if variant.architecture == "xgan_published" and not variant.embedding:
         return "the code of xgan_published is a vector: set `embedding: 1024`"
+    if variant.discriminator == "projected" and variant.discriminator_attention != "none":
+        return "a projected discriminator has no attention: set `discriminator_attention: none`"
+    if variant.discriminator == "projected" and variant.discriminator_channels % 8:
+        return "a projected discriminator needs `discriminator_channels` in multiples of 8"
     blocks = 0 if variant.architecture == "xgan_published" else variant.blocks
     if variant.norm == "adalin" and blocks < 2:
         return (

@@ -118,6 +118,22 @@ def cam(own_logits: Tensor, other_logits: Tensor) -> Tensor:
     return own + other
 
 
+def colour(translation: Tensor, source: Tensor) -> Tensor:
+    """L_colour = E|C(G(x)) − C(x)|, C the chroma (C_b, C_r of BT.601) of an 8×8 thumbnail.
+
+    A discriminator alone lets every translation settle on one hair colour. The thumbnail leaves
+    lines and shading free, and the luma is left out, since drawings are lighter than photos.
+    """
+    return F.l1_loss(_chroma(translation), _chroma(source))
+
+
+def _chroma(images: Tensor) -> Tensor:
+    """Float [N, 3, H, W] in [-1, 1] → C_b and C_r [N, 2, 8, 8] in [-1, 1]."""
+    red, green, blue = F.adaptive_avg_pool2d(images, 8).unbind(1)
+    luma = 0.299 * red + 0.587 * green + 0.114 * blue
+    return torch.stack([(blue - luma) / 1.772, (red - luma) / 1.402], 1)
+
+
 def perceptual(features: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
     """L_perc = 1/L Σ_l E‖φ̂_l(g(x)) − φ̂_l(x)‖², with φ̂_l of unit length at every position.
 

@@ -68,6 +68,7 @@ TERMS: dict[str, Callable[[Step], Tensor]] = {
         lambda s, d: losses.teacher(s.student(d), s.recognized_real(d)[-1].mean((2, 3)))
     ),
     "cam": _both(lambda s, d: losses.cam(*s.cam_logits(d))),
+    "colour": _both(lambda s, d: losses.colour(s.fake(other(d)), s.real[d])),
 }
 assert tuple(TERMS) == LOSSES
 

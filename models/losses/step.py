@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from models.data.augment import diff_augment
+from models.data.augment import diff_augment, fade_in
 from models.domains import other
 from models.losses import functions as losses
-from models.networks.discriminators import PatchDiscriminator
+from models.networks.discriminators import Discriminator
 from models.networks.training_networks import TrainingNetworks
 from models.networks.translator import code_vector
 from models.recognizer.network import Recognizer
@@ -142,16 +142,17 @@ class Step:
         assert student is not None
         return student(code_vector(self.code(domain))).float()
 
-    def discriminator(self, domain: str) -> PatchDiscriminator:
+    def discriminator(self, domain: str) -> Discriminator:
         """The discriminator of `domain`."""
         found = self.networks.discriminators[domain]
-        assert isinstance(found, PatchDiscriminator)
+        assert isinstance(found, Discriminator)
         return found
 
     def verdicts(self, images: Tensor, domain: str, labels: Tensor | None = None) -> list[Tensor]:
         """What the discriminator of `domain` says of `images`, augmented on the way: patch scores
         and, where it has an attention, that one's logits."""
-        seen = diff_augment(images, self.variant.diff_augment)
+        sharp = fade_in(images, self.progress, self.variant.discriminator_blur)
+        seen = diff_augment(sharp, self.variant.diff_augment)
         return [x.float() for x in self.discriminator(domain).verdicts(seen, labels)]
 
     def labels_of_fake(self, domain: str) -> list[Tensor]:

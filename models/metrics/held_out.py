@@ -43,7 +43,7 @@ class HeldOut:
             if self.features:
                 estimate = kid(self.real[target], self.features(there), draws=0)
                 result[f"kid_{direction}"] = estimate.value
-            result[f"cycle_l1_{source}"] = l1(images, back)
+            result[f"cycle_l1_{source}"] = l1(translator.seen(images, source), back)
         return result
 
 

@@ -12,7 +12,21 @@ from models.networks.norms import Norm2d
 from models.networks.translator import code_vector
 
 
-class PatchDiscriminator(nn.Module):
+class Discriminator(nn.Module):
+    """Tells real images of one domain from translations: what losses and the engine know of it."""
+
+    def verdicts(self, images: Tensor, labels: Tensor | None = None) -> list[Tensor]:
+        """All that the adversarial loss looks at: unbounded scores of any shape, above 0 for real
+        (1 with least squares), of float images [N, 3, S, S] in [-1, 1]. With `labels`, float
+        [N, label_width], how well image and labels go together counts, too."""
+        raise NotImplementedError
+
+    def compiled(self) -> list[nn.Module]:
+        """The parts that `torch.compile` takes, each for itself."""
+        raise NotImplementedError
+
+
+class PatchDiscriminator(Discriminator):
     """PatchGAN (Isola et al., 2017): scores overlapping patches, [N, 3, S, S] → [N, 1, s, s].
 
     With labels it is a projection discriminator (Miyato & Koyama, 2018, eq. 3).
@@ -57,15 +71,11 @@ class PatchDiscriminator(nn.Module):
                     spectral_norm(layer)
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Float [N, 3, S, S] in [-1, 1] → unbounded scores [N, 1, s, s], 1 for real.
-
-        With `labels`, float [N, label_width], how well image and labels go together counts, too.
-        """
+        """Float [N, 3, S, S] in [-1, 1] → unbounded scores [N, 1, s, s], 1 for real."""
         return self.verdicts(images, labels)[0]
 
     def verdicts(self, images: Tensor, labels: Tensor | None = None) -> list[Tensor]:
-        """All that the adversarial loss looks at: the scores of `forward` and, where there is an
-        attention, its logits [N, 2]."""
+        """The scores of `forward` and, where there is an attention, its logits [N, 2]."""
         features, logits = self.body(images), []
         if self.cam is not None:
             features, known = self.cam(features)
@@ -76,6 +86,10 @@ class PatchDiscriminator(nn.Module):
             fit = (self.project(labels)[:, :, None, None] * features).sum(1, keepdim=True)
             scores = scores + F.avg_pool2d(fit, 4, 1, 1)  # over the patches that `score` sees
         return [scores, *logits]
+
+    def compiled(self) -> list[nn.Module]:
+        """See `Discriminator`."""
+        return [self.body]
 
 
 class DomainClassifier(nn.Module):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from torch import nn
 
 from models.data.conditioning import width
 from models.domains import DOMAINS
 from models.errors import ModelError
-from models.networks.discriminators import DomainClassifier, PatchDiscriminator
+from models.networks.discriminators import Discriminator, DomainClassifier, PatchDiscriminator
+from models.networks.projected import FrozenFeatures, ProjectedDiscriminator
 from models.networks.translator import TranslationNetwork
 from models.variants import Variant
 
@@ -25,22 +24,7 @@ class TrainingNetworks(nn.Module):
     def __init__(self, variant: Variant, image_size: int, teacher_features: int = 0) -> None:
         super().__init__()
         self.translator = TranslationNetwork(variant, image_size)
-        critic = partial(
-            PatchDiscriminator,
-            variant.discriminator_channels,
-            variant.discriminator_layers,
-            variant.discriminator_norm,
-            width(variant.labels),
-            variant.antialias,
-            variant.discriminator_attention,
-        )
-        used = DOMAINS if variant.weight("adversarial") else ()
-        if used and image_size < 3 * 2**variant.discriminator_layers:
-            raise ModelError(
-                f"{image_size} px are too few for discriminator_layers "
-                f"{variant.discriminator_layers}: lower it, or raise image_size"
-            )
-        self.discriminators = nn.ModuleDict({d: critic() for d in used})
+        self.discriminators = nn.ModuleDict(_discriminators(variant, image_size))
         code_channels = self.translator.code_channels
         self.domain_classifier = (
             DomainClassifier(code_channels) if variant.weight("domain_adversarial") else None
@@ -62,3 +46,31 @@ class TrainingNetworks(nn.Module):
     def discriminator_parameters(self) -> list[nn.Parameter]:
         """What the discriminators' objective updates; empty without the loss `adversarial`."""
         return list(self.discriminators.parameters())
+
+
+def _discriminators(variant: Variant, image_size: int) -> dict[str, Discriminator]:
+    """One a domain where a loss asks it. Raises ModelError for images that are too small."""
+    if not variant.weight("adversarial"):
+        return {}
+    channels, label_width = variant.discriminator_channels, width(variant.labels)
+    if variant.discriminator == "projected":
+        shared = FrozenFeatures()
+        return {
+            d: ProjectedDiscriminator(shared, image_size, channels, label_width) for d in DOMAINS
+        }
+    if image_size < 3 * 2**variant.discriminator_layers:
+        raise ModelError(
+            f"{image_size} px are too few for discriminator_layers "
+            f"{variant.discriminator_layers}: lower it, or raise image_size"
+        )
+    return {
+        d: PatchDiscriminator(
+            channels,
+            variant.discriminator_layers,
+            variant.discriminator_norm,
+            label_width,
+            variant.antialias,
+            variant.discriminator_attention,
+        )
+        for d in DOMAINS
+    }

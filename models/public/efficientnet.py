@@ -53,10 +53,10 @@ class EfficientNet(nn.Module):
         self.classifier = nn.Linear(POOLED, 1000)
         self.requires_grad_(False).eval()
 
-    def stages(self, images: Tensor) -> list[Tensor]:
-        """Four maps [N, C, H/s, W/s], rounded up, of `CHANNELS` at s = 4, 8, 16 and 32."""
+    def stages(self, images: Tensor, most: int = 4) -> list[Tensor]:
+        """The first maps [N, C, H/s, W/s], rounded up, of `CHANNELS` at s = 4, 8, 16 and 32."""
         x, maps = self.stem((images.float() - 127) / 128), []
-        for group in self.groups:
+        for group in self.groups[:most]:
             x = group(x)
             maps.append(x)
         return maps

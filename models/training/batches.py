@@ -10,6 +10,7 @@ from torch import Tensor
 from models.data.augment import augment, to_float
 from models.data.conditioning import hide, label_indices, one_hot
 from models.data.domain import Domain, StreamedDomain
+from models.data.light import prepared
 from models.data.streaming import Stream
 from models.domains import DOMAINS
 from models.runtime.distributed import rank, world_size
@@ -66,7 +67,8 @@ class Batches:
             rows = orders[d].rows(first, self.share)
             rows = rows.to(self.device, non_blocking=True)
             images = streamed[d] if d in streamed else self.images[d][rows]
-            images = augment(to_float(images), variant.flip, variant.shift, variant.zoom)
+            images = prepared(to_float(images), d, variant.match_light)
+            images = augment(images, variant.flip, variant.shift, variant.zoom)
             real[d] = images.contiguous(memory_format=torch.channels_last)
             if variant.labels:
                 known = hide(self.label_rows[d][rows], variant.labels)

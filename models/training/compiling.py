@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 import torch
 from torch import nn
 
-from models.networks.discriminators import PatchDiscriminator
+from models.networks.discriminators import Discriminator
 from models.networks.training_networks import TrainingNetworks
 from models.runtime.distributed import rank
 
@@ -24,7 +24,8 @@ def parts(networks: TrainingNetworks) -> list[nn.Module]:
     groups = (made.shallow_encoders, made.deep_encoders, made.deep_decoders, made.shallow_decoders)
     pieces = [piece for group in groups for piece in group.values()]
     critics = networks.discriminators.values()
-    return pieces + [x.body for x in critics if isinstance(x, PatchDiscriminator)]
+    judging = [part for x in critics if isinstance(x, Discriminator) for part in x.compiled()]
+    return pieces + list(dict.fromkeys(judging))  # what discriminators share, once
 
 
 def compile_networks(

@@ -105,7 +105,7 @@ def evaluate_direction(
         "quality": evaluator.quality(DIRECTIONS[direction][1], target.images, images),
         "faces": evaluator.faces(direction, source.images, fake, target.images),
         "agreement": evaluator.agreement(source, fake, target, direction),
-        "cycle_l1": l1(source.images, back),
+        "cycle_l1": l1(translator.seen(source.images, DIRECTIONS[direction][0]), back),
     }
     known = with_truth(source, truth) if truth is not None else None
     if known:
