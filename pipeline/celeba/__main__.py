@@ -3,15 +3,17 @@
 Reads a copy of CelebA in any of its layouts (see `layout`), keeps the images whose labels are as
 asked, and aligns them on the two eyes to the template that the anime faces have. Images that
 cannot be read are counted and listed in ``data/dropped/photos.parquet``. With ``celeba.images:
-folder`` it reads any folder or zip of pictures instead, of which no label is known, and with
-``celeba.eyes: none`` it takes the middle of each picture.
+folder`` it reads any folder or zip of pictures instead, of which no label is known. ``celeba.eyes``
+says how the eyes are found; with ``none`` it takes the middle of each picture.
 """
 
 from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +23,9 @@ import pandas as pd
 from crawl.archives.reader import find_file
 from crawl.errors import CrawlError
 from pipeline.celeba import layout, photo_folder
-from pipeline.celeba.aligner import Aligner
+from pipeline.celeba.aligner import Aligner, Finder
 from pipeline.celeba.download import download
+from pipeline.celeba.mesh_eyes import MeshEyes
 from pipeline.celeba.rules import choose, funnel, warnings
 from pipeline.celeba.yunet import Yunet
 from pipeline.core import params, stage, tables, tracking
@@ -32,6 +35,7 @@ from pipeline.core.params import Align, Celeba, Exclude
 from pipeline.core.paths import DROPPED
 from pipeline.core.paths import PHOTOS as OUT
 from pipeline.figures import sheets
+from pipeline.imaging import photo_faces
 from pipeline.imaging.attributes import ATTRIBUTES, UNKNOWN, from_celeba
 
 SHEET = stage.SHEETS / "celeba"
@@ -67,7 +71,7 @@ def align_photos(settings: Celeba, align: Align, exclude: Exclude, workers: int)
         )
     chosen, counts = choose(rows[present], settings)
     counts = {"listed": len(rows), "present": int(present.sum())} | counts
-    aligner = Aligner(found, align, settings.images, _model(settings))
+    aligner = Aligner(found, align, settings.images, _finder(settings))
     places = zip(chosen.index, _places(settings, chosen.index), strict=True)
     tasks = list(parallel.chunks(list(places), CHUNK))
     results = parallel.over(aligner, tasks, workers=workers, label="celeba", total=len(tasks))
@@ -91,10 +95,14 @@ def _listed(settings: Celeba) -> tuple[pd.DataFrame, layout.Images]:
     return rows, layout.find_images(settings.path, settings.images)
 
 
-def _model(settings: Celeba) -> Path | None:
-    """The YuNet model that ``celeba.eyes`` names, beside the images or from the root; None where it
-    names none. A wrong one ends here, not in a worker.
+def _finder(settings: Celeba) -> Callable[[], Finder] | None:
+    """What loads the detector that ``celeba.eyes`` names; None where it names none.
+
+    A YuNet model lies beside the images or at a place from the root. A wrong one, or public weights
+    that are missing, end here, not in a worker.
     """
+    if settings.eyes == "mesh":
+        return partial(MeshEyes, *photo_faces.weights())
     if not settings.eyes.endswith(".onnx"):
         return None
     folder = settings.path if settings.path.is_dir() else settings.path.parent
@@ -104,29 +112,29 @@ def _model(settings: Celeba) -> Path | None:
     except CrawlError as error:
         raise StageError(str(error)) from None
     Yunet(model)
-    return model
+    return partial(Yunet, model)
 
 
 def _places(settings: Celeba, files: pd.Index) -> np.ndarray:
     """What is known before looking at the pixels of each photo: float64 [N, P, 2].
 
-    Five landmarks; or the two eyes of CelebA's template; or, for YuNet, the middle of the face; or
-    nothing, where the picture is taken as it stands.
+    Five landmarks; or the two eyes of CelebA's template; or, for a detector, the face's middle
+    (NaN: unknown); or nothing, where the picture is taken as it stands.
     """
     wild = settings.images == "wild"
     if settings.eyes == "none":
         return np.zeros((len(files), 0, 2))
     if settings.eyes == "landmarks":
         return layout.read_landmarks(settings.path, settings.images, files)
-    if settings.eyes != "template":
-        unknown = np.full((len(files), 2), np.nan)
-        return (layout.read_centres(settings.path, files) if wild else unknown)[:, None]
-    if wild:
+    if settings.eyes == "template" and wild:
         raise StageError(
-            "celeba.eyes: template holds for aligned images only: say landmarks, or name a YuNet "
-            "model, for celeba.images: wild"
+            "celeba.eyes: template holds for aligned images only: say landmarks or mesh, or name a "
+            "YuNet model, for celeba.images: wild"
         )
-    return np.broadcast_to(layout.TEMPLATE_EYES, (len(files), 2, 2))
+    if settings.eyes == "template" or (settings.eyes == "mesh" and settings.images == "aligned"):
+        return np.broadcast_to(layout.TEMPLATE_EYES, (len(files), 2, 2))
+    unknown = np.full((len(files), 2), np.nan)
+    return (layout.read_centres(settings.path, files) if wild else unknown)[:, None]
 
 
 def _collect(

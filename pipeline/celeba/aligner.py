@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from pipeline.celeba.layout import SIZE, Images
-from pipeline.celeba.yunet import Yunet
 from pipeline.core import tables
 from pipeline.core.errors import StageError
 from pipeline.core.params import Align
@@ -22,6 +20,19 @@ NOTHING = {"problem": "", "reason": "", "id": "", "image": None, "yaw": UNKNOWN,
 Outcome = dict[str, Any]  # the keys of `NOTHING`, and the file
 
 
+class Finder(Protocol):
+    """A detector of faces, loaded."""
+
+    def landmarks(self, rgb: np.ndarray, known: np.ndarray) -> np.ndarray | None:
+        """Five points of a face, float64 [5, 2]; None where it sees none.
+
+        Args:
+            rgb: uint8 [H, W, 3].
+            known: [P, 2], what was known before looking; NaN: nothing.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class Aligner:
     """What a worker needs to know to align photos."""
@@ -29,7 +40,7 @@ class Aligner:
     found: Images
     align: Align
     kind: str  # celeba.images
-    model: Path | None  # of YuNet, where that finds the eyes
+    finder: Callable[[], Finder] | None  # loads what finds the eyes, where they are not known
 
     def __call__(self, chunk: Sequence[tuple[str, np.ndarray]]) -> list[Outcome]:
         """One outcome per photo: its face, or ``problem`` and ``reason``.
@@ -37,13 +48,13 @@ class Aligner:
         Args:
             chunk: file names, each with what is known of its face before looking: float64 [P, 2].
         """
-        yunet = Yunet(self.model) if self.model else None
+        finder = self.finder() if self.finder else None
         places = dict(chunk)
         read = self.found.read(list(places))
-        outcomes = ((file, self._one(data, places[file], yunet)) for file, data in read)
+        outcomes = ((file, self._one(data, places[file], finder)) for file, data in read)
         return [NOTHING | {"file": file} | _named(file, outcome) for file, outcome in outcomes]
 
-    def _one(self, data: bytes, points: np.ndarray, yunet: Yunet | None) -> Outcome:
+    def _one(self, data: bytes, points: np.ndarray, finder: Finder | None) -> Outcome:
         try:
             rgb = images.read_rgb(data)
         except StageError as error:
@@ -58,8 +69,8 @@ class Aligner:
             if abs(scale[0] / scale[1] - 1) > 0.02:
                 return _corrupt(f"{rgb.shape[1]}×{rgb.shape[0]} is not as 178×218")
             points = (points + 0.5) * scale - 0.5
-        if yunet:
-            seen = yunet.landmarks(rgb, points[0])
+        if finder:
+            seen = finder.landmarks(rgb, points)
             if seen is None:
                 return {"problem": "no_face"}
             points = seen

@@ -146,8 +146,7 @@ def _container(path: Path) -> Container:
 def _find(folder: Path, name: str) -> Path:
     if path := find(folder, name):
         return path
-    hint = " (or name a YuNet model in celeba.eyes)" if name in LANDMARKS.values() else ""
-    hint = ", or set celeba.eyes: template" + hint if name == LANDMARKS["aligned"] else hint
+    hint = ", or set celeba.eyes: mesh" if name in LANDMARKS.values() else ""
     raise StageError(f"{folder / name} is missing: put it there, from {HOME}{hint}")
 
 

@@ -24,8 +24,8 @@ def check(settings: Celeba) -> None:
     if wrong := ", ".join(name for name, value in asked.items() if value):
         raise StageError(
             f"celeba.images: folder has no labels and no landmarks, so not celeba.{wrong}: say "
-            "keep: {}, drop: {}, male_fraction: null, download: false, and eyes: none or a YuNet "
-            "model"
+            "keep: {}, drop: {}, male_fraction: null, download: false, and eyes: mesh, none or a "
+            "YuNet model"
         )
 
 

@@ -26,12 +26,12 @@ class Yunet:
         except cv2.error:
             raise StageError(f"celeba.eyes: {model} is no YuNet model that OpenCV reads") from None
 
-    def landmarks(self, rgb: np.ndarray, near: np.ndarray) -> np.ndarray | None:
-        """Five points of the face whose middle is nearest to ``near``; None where it sees none.
+    def landmarks(self, rgb: np.ndarray, known: np.ndarray) -> np.ndarray | None:
+        """Five points of the face nearest to ``known``; None where it sees none.
 
         Args:
             rgb: uint8 [H, W, 3].
-            near: [2], (x, y) in pixels; NaN: the middle of the image.
+            known: [P, 2], (x, y) in pixels, around the face's middle; NaN: the image's middle.
 
         Returns:
             float64 [5, 2], (x, y) in pixels, in CelebA's order: YuNet lists the person's right eye
@@ -46,6 +46,7 @@ class Yunet:
         if faces is None:
             return None
         factor = np.array([width, height]) / size
+        near = known.mean(axis=0)
         target = np.where(np.isnan(near), (width / 2, height / 2), near)
         middles = (faces[:, :2] + faces[:, 2:4] / 2) * factor
         face = faces[np.linalg.norm(middles - target, axis=1).argmin()]

@@ -23,7 +23,6 @@ from pipeline.imaging.mesh import POINTS, FaceMesh
 
 MESH = "face_mesh"
 COMPONENTS = {"photos": 25, "anime": 6}  # a drawing has 14 rough points
-LIKELY = 0.5  # the mesh's probability below which its points are not believed
 SPREAD = (10, 50, 90)  # percentiles of the lengths that are told
 
 
@@ -164,7 +163,7 @@ class FaceReader:
 
     def _likely(self, images: np.ndarray, network: FaceMesh) -> np.ndarray:
         points, likely = network.find(images, self.eyes * images.shape[2] - 0.5)
-        points[likely < LIKELY] = np.nan
+        points[likely < mesh.LIKELY] = np.nan
         return points
 
 

@@ -23,6 +23,7 @@ LOOK = 192  # pixels of the square it takes. Always the same: OpenCV 4 gives non
 SIDE = 3.0  # of that square, and …
 DROP = 0.55  # … how far below the eyes its centre lies, both in eye distances
 PASSES = 2  # the second starts from the eyes of the first: steadier
+LIKELY = 0.5  # the probability below which its points are not believed
 
 
 class FaceMesh:

@@ -236,7 +236,7 @@ def all_broken(folder: Path) -> None:
         (remove(ATTRIBUTES), {}, [ATTRIBUTES, "is missing"]),
         (remove(IDENTITY), {}, [IDENTITY, "is missing"]),
         (remove(PARTITION), {}, [PARTITION, "is missing"]),
-        (remove(LANDMARKS), {}, [LANDMARKS, "is missing", "celeba.eyes: template"]),
+        (remove(LANDMARKS), {}, [LANDMARKS, "is missing", "celeba.eyes: mesh"]),
         (rewrite(ATTRIBUTES, "12\n", "twelve\n"), {}, [ATTRIBUTES, "malformed", "twelve"]),
         (rewrite(ATTRIBUTES, "12\n", "13\n"), {}, ["announces 13 images, has 12 rows"]),
         (rewrite(ATTRIBUTES, " Young", ""), {}, [ATTRIBUTES, "malformed"]),

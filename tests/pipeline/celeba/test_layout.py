@@ -253,7 +253,7 @@ def test_yunet_agrees_with_the_annotation_of_real_wild_photos() -> None:
     yunet = Yunet(MODEL)
     away = []
     for rgb, points in photos:
-        seen = yunet.landmarks(rgb, np.full(2, np.nan))
+        seen = yunet.landmarks(rgb, np.full((1, 2), np.nan))
         assert seen is not None and seen[0, 0] < seen[1, 0] and seen[3, 0] < seen[4, 0]
         distance = np.linalg.norm(points[1] - points[0])
         away.append(np.linalg.norm(seen[:2] - points[:2], axis=1).mean() / distance)
