@@ -60,8 +60,21 @@ def align_photos(settings: Celeba, align: Align, exclude: Exclude, workers: int)
     Returns rows with ``id``, ``image`` (PNG, RGB [S, S, 3]), ``file``, ``identity``,
     ``partition``, the labels as bools and the attributes of `vocabulary`; of a plain folder no
     partition and no labels, and all attributes are ``unknown``.
+    With ``settings.also`` come those of a plain folder, and their counts under ``also``.
     Raises StageError for every mistake in the copy that is more than a damaged image.
     """
+    photos = _align_one(settings, align, exclude, workers)
+    if not settings.also:
+        return photos
+    more = _align_one(photo_folder.further(settings), align, exclude, workers)
+    frame = photo_folder.joined(photos.frame, more.frame)
+    counts = photos.counts | {"also": more.counts, "photos": len(frame)}
+    corrupt = pd.concat([photos.corrupt, more.corrupt], ignore_index=True)
+    return Photos(frame, corrupt, counts)
+
+
+def _align_one(settings: Celeba, align: Align, exclude: Exclude, workers: int) -> Photos:
+    """`align_photos` of one folder."""
     rows, found = _listed(settings)
     present = rows.index.isin(list(found.members))
     if not present.any():

@@ -29,6 +29,28 @@ def check(settings: Celeba) -> None:
         )
 
 
+def further(settings: Celeba) -> Celeba:
+    """The settings that take all of ``celeba.also``, whose eyes the mesh finds."""
+    nothing = {"keep": {}, "drop": {}, "male_fraction": None, "download": False, "limit": 0}
+    own = {"path": settings.path / settings.also, "also": "", "images": "folder", "eyes": "mesh"}
+    return settings.model_copy(update=own | nothing)
+
+
+def joined(first: pd.DataFrame, also: pd.DataFrame) -> pd.DataFrame:
+    """Both sets of photos, sorted by ``id``: a picture of both once, labels of the others null.
+
+    Identities are text, since a folder's are names, and batches go on counting, so that further
+    photos leave the shards of the first alone.
+    """
+    also = also[~also["id"].isin(first["id"])]
+    labels = [name for name in first if name not in also]
+    more = also.assign(batch=also["batch"] + first["batch"].max() + 1)
+    both = pd.concat([first, more.reindex(columns=first.columns)], ignore_index=True)
+    types = {name: "Int32" if name == "partition" else "boolean" for name in labels}
+    both = both.astype(types | {"identity": "str", "batch": "int32"})
+    return both.sort_values("id", ignore_index=True)
+
+
 def find_images(path: Path) -> Images:
     """The pictures below a folder or in a zip, named by their place in it.
 

@@ -143,6 +143,7 @@ class Celeba(Section):
     download: bool = False  # where ``path`` lacks it
     images: Literal["aligned", "wild", "folder"] = "aligned"  # folder: any images, unlabelled
     eyes: Annotated[str, Field(pattern=r"^(landmarks|template|mesh|none|.+\.onnx)$")] = "landmarks"
+    also: str = ""  # a folder or zip in ``path`` of further photos, of which no label is known
     keep: dict[str, bool]  # CelebA attribute → value that a photo must have
     drop: dict[str, bool] = {}  # … and value that it must not have
     male_fraction: float | None = Field(None, ge=0.0, lt=1.0)  # of the kept; None: as they come
