@@ -30,6 +30,7 @@ def random_moments(seed: int, count: int) -> list[tuple[int, float]]:
 MOMENTS = {
     "cyclegan": random_moments(seed=6, count=5),
     "xgan": random_moments(seed=7, count=2),
+    "projected": [(1, 0.5), (2, 0.5)],
     "pretrained": [(1, 0.0), (3, 0.5), (10, 0.0)],  # 8 saves long; the last is in the training
 }
 SAME = ("generator.safetensors", "config.json", "history.csv", "pretraining.csv")

@@ -14,9 +14,18 @@ VARIANTS = {
     "cyclegan": variant("cyclegan"),
     "xgan": variant("xgan"),
     "pretrained": variant("cyclegan", pretraining=0.5),
+    "projected": variant(
+        "cyclegan",
+        discriminator="projected",
+        discriminator_channels=8,
+        discriminator_blur=0.5,
+        diff_augment=("translation", "cutout"),
+        match_light=True,
+        losses={"adversarial": 1.0, "cycle": 3.0, "identity": 2.0, "colour": 3.0},
+    ),
 }
 # Images; a save every 16. The first has to outlast five kills.
-BUDGETS = {"cyclegan": 400, "xgan": 240, "pretrained": 240}
+BUDGETS = {"cyclegan": 400, "xgan": 240, "pretrained": 240, "projected": 80}
 
 
 def main(name: str, state_dir: str, out: str) -> None:
