@@ -40,14 +40,16 @@ def joined(first: pd.DataFrame, also: pd.DataFrame) -> pd.DataFrame:
     """Both sets of photos, sorted by ``id``: a picture of both once, labels of the others null.
 
     Identities are text, since a folder's are names, and batches go on counting, so that further
-    photos leave the shards of the first alone.
+    photos leave the shards of the first alone. The partition of the others is -1.
     """
     also = also[~also["id"].isin(first["id"])]
     labels = [name for name in first if name not in also]
     more = also.assign(batch=also["batch"] + first["batch"].max() + 1)
     both = pd.concat([first, more.reindex(columns=first.columns)], ignore_index=True)
-    types = {name: "Int32" if name == "partition" else "boolean" for name in labels}
-    both = both.astype(types | {"identity": "str", "batch": "int32"})
+    both["partition"] = both["partition"].fillna(-1)
+    both = both.astype({"identity": "str", "batch": "int32", "partition": "int32"})
+    for name in set(labels) - {"partition"}:
+        both[name] = both[name].astype(object).where(both[name].notna(), None)
     return both.sort_values("id", ignore_index=True)
 
 

@@ -14,10 +14,11 @@ from models.errors import ModelError
 from pipeline.celeba import __main__ as celeba
 from pipeline.celeba.mesh_eyes import MeshEyes
 from pipeline.core import tables
+from pipeline.core.errors import StageError
 from pipeline.core.params import Align
 from pipeline.imaging import photo_faces
 from pipeline.imaging.align import template_eyes
-from tests.pipeline.celeba.test_celeba import ALIGN, NOTHING, settings
+from tests.pipeline.celeba.test_celeba import ALIGN, NOTHING, settings, write_celeba
 from tests.pipeline.celeba.test_layout import SHARED, real_wild
 from tests.pipeline.imaging.test_photo_faces import EYES, portrait
 
@@ -96,3 +97,29 @@ def test_real_aligned_photos(eyes: MeshEyes) -> None:
         for a, b in zip(both["image_x"], both["image_y"], strict=True)
     ]
     assert 0 < np.median(differences) < 20  # moved a little, the same faces
+
+
+def test_further_photos_come_in_unlabelled_and_leave_the_first_shards_alone(
+    eyes: MeshEyes, tmp_path: Path
+) -> None:
+    folder = write_celeba(tmp_path / "celeba")
+    path = Path(matplotlib.get_data_path()) / "sample_data/grace_hopper.jpg"
+    (folder / "more").mkdir()
+    (folder / "more" / "portrait.jpg").write_bytes(path.read_bytes())
+    one = celeba.align_photos(settings(folder), FULL, NOTHING, workers=1)
+    both = celeba.align_photos(settings(folder, also="more"), FULL, NOTHING, workers=1)
+    assert both.counts["also"]["kept"] == 1 and both.counts["photos"] == len(one.frame) + 1
+    (row,) = both.frame[both.frame["file"] == "portrait.jpg"].to_dict("records")
+    assert row["Male"] is None and row["hair"] == "unknown" and row["identity"] == "portrait.jpg"
+    for name, frame in (("one", one.frame), ("both", both.frame)):
+        (tmp_path / name).mkdir()
+        tables.write_frame(tmp_path / name, "photos", frame, by=["batch"])
+    assert tables.read_frame(tmp_path / "both")["Male"].isna().sum() == 1
+    shards = {p.name for p in (tmp_path / "both").iterdir()}
+    assert shards == {"photos-00000.parquet", "photos-00001.parquet"}
+
+
+def test_further_photos_that_are_missing_are_named(tmp_path: Path) -> None:
+    folder = write_celeba(tmp_path / "celeba")
+    with pytest.raises(StageError, match=r"more\.zip is missing"):
+        celeba.align_photos(settings(folder, also="more.zip"), FULL, NOTHING, workers=1)
