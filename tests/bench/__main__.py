@@ -35,6 +35,7 @@ from tests.bench.memory import memory_line, peak_of_largest
 from tests.bench.profile_step import cases, profile_section
 from tests.bench.sharing import sharing_section
 from tests.bench.training import training_section
+from tests.bench.upscaling import upscaling_section
 from tests.project import ROOT, copy_project, environment
 
 REPORT = ROOT / "reports/benchmarks.md"
@@ -142,6 +143,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Path], str]]] = {
     "training": ("Training", lambda _: training_section()),
     "profile": ("Where a step's time goes", lambda _: profile_section(list(cases()))),
     "inference": ("Inference", lambda _: inference_section()),
+    "upscaling": ("Enlarging pictures", lambda _: upscaling_section()),
     "memory": ("Memory over a long training", lambda _: memory_line()),
     "tried": ("What was tried for speed", lambda _: TRIED.read_text(encoding="utf-8")),
 }
