@@ -122,7 +122,7 @@ def test_comments_are_kept_and_a_profiles_own_win() -> None:
     assert text.startswith((FOLDER / "local.yaml").read_text(encoding="utf-8").partition("\n")[0])
     assert "web: # files need no politeness\n" in text
     assert "  rate: 1 # requests a second and host; a real site gets 1 or 2\n" in text
-    assert "  eye_distance: 0.32 # of the side; tight crops have little around the face\n" in text
+    assert "  eye_distance: 0.34 # of the side\n" in text
     assert "\n\n\n" not in text and text.count("\n\n") == len(params.SECTIONS) + 1
 
 

@@ -288,7 +288,7 @@ LEARNT = [name for name in ROWS if name != "gatys"]
 
 def row(name: str) -> Variant:
     """A row of the full profile, with tiny networks."""
-    small = {"channels": 4, "blocks": 2, "discriminator_channels": 4, "discriminator_layers": 2}
+    small = {"channels": 4, "blocks": 2, "discriminator_channels": 8, "discriminator_layers": 2}
     return variant_from_dict({**ROWS[name], **small}, name)
 
 
