@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -136,8 +137,18 @@ def untrained_translator(variant: Variant, image_size: int, seed: int) -> Transl
     return Translator(network, variant, image_size)
 
 
-def save_translator(dir: Path | str, translator: Translator, key: str, images_seen: int) -> None:
-    """Write `generator.safetensors` and `config.json` into `dir`; same run, same bytes."""
+def save_translator(
+    dir: Path | str,
+    translator: Translator,
+    key: str,
+    images_seen: int,
+    origin: Mapping[str, Any] | None = None,
+) -> None:
+    """Write `generator.safetensors` and `config.json` into `dir`; same run, same bytes.
+
+    `origin`: further keys of config.json, which tell a user of the model what its images were:
+    `template`, the places of the eyes, and `data`.
+    """
     dir = Path(dir)
     write_weights(dir / WEIGHTS, translator.network.state_dict())
     config = {
@@ -145,6 +156,7 @@ def save_translator(dir: Path | str, translator: Translator, key: str, images_se
         "image_size": translator.image_size,
         "images_seen": images_seen,
         "key": key,
+        **(origin or {}),
     }
     if isinstance(translator.network, StyleTransfer):
         config["features"] = translator.network.structure
