@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pandas as pd
 import torch
@@ -19,12 +19,14 @@ from models.networks.translator import TranslationNetwork
 from models.runtime.device import pick_device
 from models.runtime.files import read_json, write_json
 from models.runtime.weights import read_weights, write_weights
-from models.style_transfer import StyleTransfer, new_features
 from models.variants import Variant, variant_from_dict
+
+if TYPE_CHECKING:  # torchvision takes as long to import as torch: only style transfer needs it
+    from models.style_transfer import StyleTransfer
 
 WEIGHTS, CONFIG = "generator.safetensors", "config.json"
 
-Network = TranslationNetwork | StyleTransfer
+Network: TypeAlias = "TranslationNetwork | StyleTransfer"
 
 
 class Translator:
@@ -123,6 +125,8 @@ def new_network(
     """
     if variant.learns:
         return TranslationNetwork(variant, image_size)
+    from models.style_transfer import StyleTransfer, new_features
+
     return StyleTransfer(variant, new_features(variant.style_features, features))
 
 
@@ -158,7 +162,7 @@ def save_translator(
         "key": key,
         **(origin or {}),
     }
-    if isinstance(translator.network, StyleTransfer):
+    if not isinstance(translator.network, TranslationNetwork):
         config["features"] = translator.network.structure
     write_json(dir / CONFIG, config)
 
