@@ -117,10 +117,12 @@ class _Run:
             self.failed += 1
             _say(f"{picture.source.shown}: {picture.problem}")
             return
+        translator = self._loaded() if picture.crops is not None else None
         start = time.monotonic()
         drawn = np.empty(0)
-        if picture.crops is not None:
-            drawn = enlarge(self._network(picture.crops), self.wishes.size)
+        if translator and picture.crops is not None:
+            small = _drawn(translator, picture.crops, self.wishes.direction)
+            drawn = enlarge(small, self.wishes.size)
         done = picture.done or self._write(picture, drawn)
         each = (picture.seconds + time.monotonic() - start) / max(len(done.outputs), 1)
         self._tell(picture.source, done, each)
@@ -143,10 +145,8 @@ class _Run:
             notes.append(f"{GRID} shows the first {SHOWN}")
         _say(", ".join(notes))
 
-    def _network(self, crops: np.ndarray) -> np.ndarray:
-        """uint8 [N, S, S, 3], translated."""
-        import torch
-
+    def _loaded(self) -> Translator:
+        """The network, from the first face on."""
         if self._translator is None:
             if self.model.drawn and self.wishes.to == "anime":
                 _say(
@@ -154,9 +154,7 @@ class _Run:
                     "real photo: expect little (docs/data.md says how to train on photos)"
                 )
             self._translator = self.model.load()
-        images = torch.from_numpy(crops).permute(0, 3, 1, 2)
-        done = self._translator.translate(images, self.wishes.direction)
-        return done.permute(0, 2, 3, 1).contiguous().numpy()
+        return self._translator
 
     def _write(self, picture: Prepared, drawn: np.ndarray) -> Done:
         """Write a picture's files under names of their own."""
@@ -206,6 +204,14 @@ class _Run:
         for name in done.outputs[:room]:
             image = read_rgb((self.wishes.out / name).read_bytes())
             self._after += list(enlarge(image[None], CELL))
+
+
+def _drawn(translator: Translator, crops: np.ndarray, direction: str) -> np.ndarray:
+    """uint8 [N, S, S, 3], translated."""
+    import torch  # seconds
+
+    done = translator.translate(torch.from_numpy(crops).permute(0, 3, 1, 2), direction)
+    return done.permute(0, 2, 3, 1).contiguous().numpy()
 
 
 def _count(number: int, what: str) -> str:

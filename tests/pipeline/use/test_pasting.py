@@ -11,6 +11,7 @@ from pipeline.imaging.align import align_face
 from pipeline.use.enlarge import enlarge
 from pipeline.use.faces import Face
 from pipeline.use.pasting import mask, paste
+from pipeline.use.translate.prepare import cut
 
 ALIGN = Align(size=64, eye_distance=0.3, eye_line=0.5, max_border=1.0)
 
@@ -86,3 +87,18 @@ def test_enlarging_keeps_the_picture(size: int) -> None:
     small = cv2.resize(rgb, (16, 16), interpolation=cv2.INTER_AREA)
     assert np.abs(back - small).mean() < 4
     np.testing.assert_array_equal(larger[1], enlarge(rgb[None, ::-1], size)[0])
+
+
+def test_a_huge_face_is_cut_out_as_a_small_one_is() -> None:
+    """Shrunk in two steps, and one of them cheap, it looks as by `align_face` alone."""
+    rgb = cv2.resize(ground(), (3200, 2400), interpolation=cv2.INTER_CUBIC)
+    one = face(1500, 1200, 700, 12)
+    whole, _ = align_face(rgb, one.eyes, ALIGN)
+    (quick,) = cut(rgb, [one.eyes], ALIGN)
+    assert np.abs(quick.astype(int) - whole).mean() < 1.5
+    corner = face(20, 30, 700)  # above and left of it there is no picture
+    quick, whole = cut(rgb, [corner.eyes], ALIGN)[0], align_face(rgb, corner.eyes, ALIGN)[0]
+    assert np.abs(quick.astype(int) - whole)[34:, 34:].mean() < 1.5
+    near = face(150, 140, 60)  # as fine as `align_face` may have it
+    exact, _ = align_face(rgb, near.eyes, ALIGN)
+    np.testing.assert_array_equal(cut(rgb, [near.eyes], ALIGN)[0], exact)
