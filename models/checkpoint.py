@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pandas as pd
 import torch
@@ -19,12 +20,14 @@ from models.networks.translator import TranslationNetwork
 from models.runtime.device import pick_device
 from models.runtime.files import read_json, write_json
 from models.runtime.weights import read_weights, write_weights
-from models.style_transfer import StyleTransfer, new_features
 from models.variants import Variant, variant_from_dict
+
+if TYPE_CHECKING:  # torchvision takes as long to import as torch: only style transfer needs it
+    from models.style_transfer import StyleTransfer
 
 WEIGHTS, CONFIG = "generator.safetensors", "config.json"
 
-Network = TranslationNetwork | StyleTransfer
+Network: TypeAlias = "TranslationNetwork | StyleTransfer"
 
 
 class Translator:
@@ -130,6 +133,8 @@ def new_network(
     """
     if variant.learns:
         return TranslationNetwork(variant, image_size)
+    from models.style_transfer import StyleTransfer, new_features
+
     return StyleTransfer(variant, new_features(variant.style_features, features))
 
 
@@ -144,8 +149,18 @@ def untrained_translator(variant: Variant, image_size: int, seed: int) -> Transl
     return Translator(network, variant, image_size)
 
 
-def save_translator(dir: Path | str, translator: Translator, key: str, images_seen: int) -> None:
-    """Write `generator.safetensors` and `config.json` into `dir`; same run, same bytes."""
+def save_translator(
+    dir: Path | str,
+    translator: Translator,
+    key: str,
+    images_seen: int,
+    origin: Mapping[str, Any] | None = None,
+) -> None:
+    """Write `generator.safetensors` and `config.json` into `dir`; same run, same bytes.
+
+    `origin`: further keys of config.json, which tell a user of the model what its images were:
+    `template`, the places of the eyes, and `data`.
+    """
     dir = Path(dir)
     write_weights(dir / WEIGHTS, translator.network.state_dict())
     config = {
@@ -153,8 +168,9 @@ def save_translator(dir: Path | str, translator: Translator, key: str, images_se
         "image_size": translator.image_size,
         "images_seen": images_seen,
         "key": key,
+        **(origin or {}),
     }
-    if isinstance(translator.network, StyleTransfer):
+    if not isinstance(translator.network, TranslationNetwork):
         config["features"] = translator.network.structure
     write_json(dir / CONFIG, config)
 

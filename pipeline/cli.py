@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -11,10 +12,16 @@ import typer
 from pipeline import profiles
 from pipeline.core import params
 from pipeline.core.commands import command_line, mistakes_in_one_line
-from pipeline.provenance import origin
 from pipeline.use import weights
 
 app = command_line(no_args_is_help=True)
+
+
+class To(StrEnum):
+    """What faces become."""
+
+    anime = "anime"
+    photo = "photo"
 
 
 @app.callback()
@@ -45,10 +52,34 @@ def provenance(
     ),
 ) -> None:
     """Where an image comes from: its post or photo, and which tables hold it."""
+    from pipeline.provenance import origin  # pandas: a second
+
     lines = list(origin.trace(image_id))
     width = max(len(label) for label, _ in lines)
     for label, value in lines:
         print(f"{label:<{width}}  {value}")
+
+
+@app.command()
+def translate(
+    pictures: Annotated[list[str], typer.Argument(help="files, folders, http addresses")],
+    out: Annotated[Path, typer.Option(help="Folder for what is drawn.")],
+    to: Annotated[To, typer.Option(help="Of photos anime faces; of drawings photos.")] = To.anime,
+    model: Annotated[
+        str, typer.Option(help="shipped, champion (wins here), a variant, or a model's folder.")
+    ] = "shipped",
+    size: Annotated[int, typer.Option(min=16, max=4096, help="Pixels of a face's side.")] = 512,
+    grid: Annotated[bool, typer.Option("--grid", help="Also a sheet, before and after.")] = False,
+    paste: Annotated[
+        bool, typer.Option("--paste", help="Also the picture with them in it.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON a face.")] = False,
+) -> None:
+    """Faces of your photos as anime faces, or of drawings as photos; several a picture."""
+    from pipeline.use.translate.run import Wishes, translate
+
+    wishes = Wishes(out, to.value, size, grid, paste, as_json)
+    raise typer.Exit(translate(pictures, model, wishes))
 
 
 @app.command()

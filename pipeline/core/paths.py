@@ -8,6 +8,7 @@ from pipeline.core.errors import StageError
 
 DEMO = Path("data/demo")
 TRUTH = DEMO / "truth.parquet"  # what every drawn face looks like
+DRAWN = "drawn demo"  # what a model says that learned from it
 POSTS = Path("data/posts.parquet")
 RAW = Path("data/raw")
 FACES = Path("data/faces")

@@ -8,8 +8,9 @@ as it is.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 import typer
@@ -24,15 +25,23 @@ from models.training.keys import training_key
 from models.training.settings import TrainSettings
 from models.training.state import clear_state, state_path
 from pipeline.core import params, stage, tables, tracking
-from pipeline.core.paths import CHECKPOINTS, SPLITS, remove_folder
+from pipeline.core.paths import CHECKPOINTS, DRAWN, SPLITS, remove_folder
 from pipeline.train.inputs import RECOGNIZER, load_data, load_variant
 from pipeline.train.runs import Recorder, brought, brought_folder, logged, training_seconds
 
 
-def write_outputs(name: str, result: TrainResult, samples: Path) -> None:
+def origin(align: params.Align, demo: params.Demo) -> dict[str, Any]:
+    """What a model's config tells of the images it learned from, for who uses it elsewhere."""
+    template = align.model_dump(include={"size", "eye_distance", "eye_line"})
+    return {"template": template, **({"data": DRAWN} if demo.faces or demo.photos else {})}
+
+
+def write_outputs(
+    name: str, result: TrainResult, samples: Path, origin: Mapping[str, Any] | None = None
+) -> None:
     """Weights, loss curves and sample sheets, where DVC expects them."""
     with tables.new_folder(CHECKPOINTS / name) as folder:
-        save_translator(folder, result.translator, result.key, result.images_seen)
+        save_translator(folder, result.translator, result.key, result.images_seen, origin)
     for kind, frame in (("train", result.history), ("held_out", result.held_out)):
         curves = stage.PLOTS / kind / f"{name}.csv"
         curves.parent.mkdir(parents=True, exist_ok=True)
@@ -44,6 +53,7 @@ def write_outputs(name: str, result: TrainResult, samples: Path) -> None:
 def main(name: Annotated[str, typer.Option("--variant", help="A row of `variants`.")]) -> None:
     """Train a variant of params.yaml."""
     section, compute = params.load(params.Train), params.load(params.Compute)
+    told = origin(params.load(params.Align), params.load(params.Demo))
     variant = load_variant(name)
     threads = compute.threads or torch.get_num_threads()
     settings = TrainSettings(**section.model_dump(), device=compute.device, threads=threads)
@@ -79,7 +89,7 @@ def main(name: Annotated[str, typer.Option("--variant", help="A row of `variants
             )  # fmt: skip
             if len(result.pretraining):
                 run.curves(result.pretraining)
-        write_outputs(name, result, samples)
+        write_outputs(name, result, samples, told)
         run.metrics({"images_seen": result.images_seen, "resumed_from": result.resumed_from})
         run.metrics({"seconds": training_seconds(result)})
         run.artifact(CHECKPOINTS / name, "checkpoint")

@@ -110,3 +110,15 @@ def test_absent_broken_and_unfitting_checkpoints_are_refused(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(ModelError, match="does not fit"):
         load_translator(tmp_path)
+
+
+def test_what_the_images_were_stands_in_the_config_and_changes_no_weight(tmp_path):
+    translator = untrained_translator(variant("cyclegan"), 32, 0)
+    template = {"size": 32, "eye_distance": 0.3, "eye_line": 0.5}
+    save_translator(tmp_path / "a", translator, "k", 12)
+    save_translator(tmp_path / "b", translator, "k", 12, {"template": template, "data": "drawn"})
+    plain, told = (json.loads((tmp_path / x / "config.json").read_text()) for x in "ab")
+    assert told == {**plain, "template": template, "data": "drawn"}
+    weights = [(tmp_path / x / "generator.safetensors").read_bytes() for x in "ab"]
+    assert weights[0] == weights[1]
+    assert load_translator(tmp_path / "b", "cpu").variant == translator.variant

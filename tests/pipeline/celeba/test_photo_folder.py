@@ -17,7 +17,8 @@ from pipeline.celeba import __main__ as celeba
 from pipeline.compare import __main__ as compare
 from pipeline.core import tables, yaml_files
 from pipeline.core.errors import StageError
-from pipeline.core.params import Align, Celeba, Exclude
+from pipeline.core.params import Align, Celeba, Demo, Exclude
+from pipeline.core.paths import DRAWN
 from pipeline.crawl import __main__ as crawl
 from pipeline.dedupe import __main__ as dedupe
 from pipeline.discover import __main__ as discover
@@ -150,6 +151,14 @@ def test_variants_are_judged_and_ranked_without_any_label(project) -> None:
     page = (project[0] / "reports/index.html").read_text(encoding="utf-8")
     words = re.sub('base64,[^"]*', "", page.partition("<h2>Data, stage by stage</h2>")[0])
     assert "hair" not in words.casefold()
+
+
+def test_a_model_carries_its_template(project) -> None:
+    told = json.loads((project[0] / "checkpoints/cyclegan/config.json").read_text())
+    assert told["template"] == {"size": SIZE, "eye_distance": 0.26, "eye_line": 0.5}
+    assert "data" not in told
+    drawn = train.origin(ALIGN, Demo(faces=9, photos=0, seed=1))
+    assert drawn == {"template": told["template"], "data": DRAWN}
 
 
 @pytest.mark.parametrize(("name", "source"), [("photos", "local/a"), ("anime", "b")])

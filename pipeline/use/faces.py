@@ -1,0 +1,69 @@
+"""The faces of a picture that can be translated: photographed or drawn, from left to right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+LEAST = 12.0  # pixels between the eyes: of less a network guesses
+# How drawings are looked at (see `pipeline.faces.detect`): a margin and larger, for tight crops.
+DRAWN_LOOK, DRAWN_PAD, DRAWN_ENLARGE = 640, 0.25, 4.0
+ELLIPSE = 1.05  # of a drawn face, in sides of the detector's box
+
+
+@dataclass(frozen=True)
+class Face:
+    """Places in the picture's pixels, (0, 0) the first pixel's centre."""
+
+    eyes: np.ndarray  # float64 [2, 2], (x, y), the image-left one first
+    outline: np.ndarray  # float64 [K, 2]; the face is their convex hull
+
+    @property
+    def eye_distance(self) -> float:
+        """In pixels."""
+        return float(np.linalg.norm(self.eyes[1] - self.eyes[0]))
+
+
+Finder = Callable[[np.ndarray], list[Face]]  # of uint8 RGB [H, W, 3]
+
+
+def finder(domain: str) -> Finder:
+    """What finds the faces of ``domain`` ("photos" or "anime"); not for several threads.
+
+    Raises ModelError where the public weights for photos are missing, and StageError where the
+    detector of drawings is blind.
+    """
+    if domain == "anime":
+        return _drawn()
+    from pipeline.imaging import photo_faces
+
+    networks = photo_faces.PhotoFaces(*photo_faces.weights())
+
+    def photographed(rgb: np.ndarray) -> list[Face]:
+        return _in_order([Face(face.eyes, face.points) for face in networks.find(rgb)])
+
+    return photographed
+
+
+def _drawn() -> Finder:
+    from pipeline.faces.detect import check_detector, detect
+
+    check_detector(DRAWN_LOOK)
+    angles = np.linspace(0, 2 * np.pi, 64, endpoint=False)
+    circle = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+
+    def drawn(rgb: np.ndarray) -> list[Face]:
+        faces = []
+        for seen in detect(rgb, DRAWN_LOOK, DRAWN_PAD, DRAWN_ENLARGE):
+            corner, size = np.array(seen.box[:2]), np.array(seen.box[2:])
+            outline = corner + size / 2 + circle * size / 2 * ELLIPSE
+            faces.append(Face(seen.eyes, outline))
+        return _in_order(faces)
+
+    return drawn
+
+
+def _in_order(faces: list[Face]) -> list[Face]:
+    return sorted(faces, key=lambda face: float(face.eyes[:, 0].mean()))

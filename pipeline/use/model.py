@@ -1,0 +1,104 @@
+"""Which trained translator a user means, and the template that its images have."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import models
+from models.errors import ModelError
+from models.runtime.files import read_json
+from pipeline.core import names, params
+from pipeline.core.errors import StageError
+from pipeline.core.params import Align
+from pipeline.core.paths import CHECKPOINTS, DRAWN, LEADERBOARD
+
+if TYPE_CHECKING:  # torch takes seconds: it is imported when the first face is to be translated
+    from models.checkpoint import Translator
+
+SHIPPED, CHAMPION = "shipped", "champion"
+PRETRAINED = Path(models.__file__).parent / "pretrained"
+CONFIG, WEIGHTS = "config.json", "generator.safetensors"  # what `save_translator` writes
+
+
+@dataclass(frozen=True)
+class Model:
+    """A folder with a trained translator."""
+
+    name: str
+    folder: Path
+    align: Align  # the template, at the size of the model's images
+    drawn: bool  # whether it learned from the demo's drawn faces
+    digest: str  # of the weights
+
+    def load(self) -> Translator:
+        """The network, on a GPU where there is one. Raises ModelError for a broken file."""
+        from models.checkpoint import load_translator
+
+        return load_translator(self.folder)
+
+
+def choose(name: str) -> tuple[Model, str]:
+    """The model called ``name``, and a line to tell the user; mostly empty.
+
+    Args:
+        name: a folder; or the name of a variant in `checkpoints/`; or ``champion``, the winner of
+            `compare`; or ``shipped``, the one that comes along, in whose absence it is the winner.
+
+    Raises:
+        StageError: there is no such model.
+        ModelError: its files are broken.
+    """
+    if name == SHIPPED:
+        if (PRETRAINED / CONFIG).is_file():
+            return _open(SHIPPED, PRETRAINED), ""
+        best = _champion("no model is shipped, and none was trained here: `dvc repro` trains one")
+        return best, f"no model is shipped: using {best.folder}, the winner here"
+    if name == CHAMPION:
+        return _champion(f"{LEADERBOARD} names no winner: `dvc repro` trains and ranks"), ""
+    for folder in (Path(name), CHECKPOINTS / name):
+        if (folder / CONFIG).is_file():
+            return _open(folder.name, folder), ""
+    here = sorted(p.parent.name for p in CHECKPOINTS.glob(f"*/{CONFIG}"))
+    raise StageError(
+        f"--model {name} is neither a folder with {CONFIG} and {WEIGHTS} nor a variant in "
+        f"{CHECKPOINTS}{params.nearest(name, [*here, SHIPPED, CHAMPION])}"
+    )
+
+
+def _champion(otherwise: str) -> Model:
+    """The first of the leaderboard, as `compare` ranked it."""
+    try:
+        with LEADERBOARD.open(encoding="utf-8", newline="") as file:
+            winner = next(csv.DictReader(file))["variant"]
+    except (OSError, StopIteration, KeyError, ValueError):
+        raise StageError(otherwise) from None
+    names.check(f"{LEADERBOARD}: variant", [winner])
+    folder = CHECKPOINTS / winner
+    if not (folder / CONFIG).is_file():
+        raise StageError(f"{folder}, the winner, is not here: dvc repro train@{winner}")
+    return _open(winner, folder)
+
+
+def _open(name: str, folder: Path) -> Model:
+    config = read_json(folder / CONFIG)
+    try:
+        weights = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
+        align = _template(config)
+        drawn = config.get("data") == DRAWN
+    except OSError:
+        raise ModelError(f"{folder / WEIGHTS} cannot be read: copy the folder again") from None
+    except (AttributeError, KeyError, TypeError, ValueError):  # of which ValidationError is one
+        raise ModelError(f"{folder / CONFIG} is broken: train again") from None
+    return Model(name, folder, align, drawn, weights[:16])
+
+
+def _template(config: dict[str, Any]) -> Align:
+    """The model's own; one that has none was trained with params.yaml as it is here."""
+    size = config["image_size"]
+    told = config["template"] if "template" in config else params.load(Align).model_dump()
+    places = {key: told[key] for key in ("eye_distance", "eye_line")}
+    return Align(size=size, max_border=1.0, **places)

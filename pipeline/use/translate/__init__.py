@@ -1,0 +1,1 @@
+"""``face2anime translate``: faces of anybody's pictures, translated."""
