@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 
 from models.domains import DIRECTIONS
@@ -24,7 +25,6 @@ from pipeline.core.errors import StageError
 from pipeline.figures import sheets
 from pipeline.imaging.images import read_rgb
 from pipeline.use import faces
-from pipeline.use.enlarge import enlarge
 from pipeline.use.model import Model, choose
 from pipeline.use.pasting import paste
 from pipeline.use.translate.inputs import Source, sources
@@ -121,8 +121,7 @@ class _Run:
         start = time.monotonic()
         drawn = np.empty(0)
         if translator and picture.crops is not None:
-            small = _drawn(translator, picture.crops, self.wishes.direction)
-            drawn = enlarge(small, self.wishes.size)
+            drawn = _drawn(translator, picture.crops, self.wishes)
         done = picture.done or self._write(picture, drawn)
         each = (picture.seconds + time.monotonic() - start) / max(len(done.outputs), 1)
         self._tell(picture.source, done, each)
@@ -203,15 +202,19 @@ class _Run:
         self._before += list(cut(rgb, eyes, self.model.align.model_copy(update={"size": CELL})))
         for name in done.outputs[:room]:
             image = read_rgb((self.wishes.out / name).read_bytes())
-            self._after += list(enlarge(image[None], CELL))
+            self._after.append(cv2.resize(image, (CELL, CELL), interpolation=cv2.INTER_AREA))
 
 
-def _drawn(translator: Translator, crops: np.ndarray, direction: str) -> np.ndarray:
-    """uint8 [N, S, S, 3], translated."""
+def _drawn(translator: Translator, crops: np.ndarray, wishes: Wishes) -> np.ndarray:
+    """uint8 [N, S, S, 3] → [N, size, size, 3], translated and enlarged."""
     import torch  # seconds
 
-    done = translator.translate(torch.from_numpy(crops).permute(0, 3, 1, 2), direction)
-    return done.permute(0, 2, 3, 1).contiguous().numpy()
+    from models.data.augment import channels_last
+    from pipeline.imaging.enlarge import enlarge
+
+    done = translator.translate(torch.from_numpy(crops).permute(0, 3, 1, 2), wishes.direction)
+    kind = "drawing" if wishes.to == "anime" else "photo"
+    return enlarge(channels_last(done), wishes.size, kind=kind)
 
 
 def _count(number: int, what: str) -> str:

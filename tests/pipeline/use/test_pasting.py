@@ -1,4 +1,4 @@
-"""Translated faces, enlarged and put back where they came from."""
+"""Translated faces, put back where they came from."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import pytest
 
 from pipeline.core.params import Align
 from pipeline.imaging.align import align_face
-from pipeline.use.enlarge import enlarge
 from pipeline.use.faces import Face
 from pipeline.use.pasting import mask, paste
 from pipeline.use.translate.prepare import cut
@@ -76,17 +75,6 @@ def test_the_mask_ends_within_the_square() -> None:
     )
     alpha = mask(wide, ALIGN)
     assert max(alpha[0].max(), alpha[-1].max(), alpha[:, 0].max()) < 0.01
-
-
-@pytest.mark.parametrize("size", [64, 200, 16])
-def test_enlarging_keeps_the_picture(size: int) -> None:
-    rgb = ground(64, 64)
-    larger = enlarge(np.stack([rgb, rgb[::-1]]), size)
-    assert larger.shape == (2, size, size, 3) and larger.dtype == np.uint8
-    back = cv2.resize(larger[0], (16, 16), interpolation=cv2.INTER_AREA).astype(int)
-    small = cv2.resize(rgb, (16, 16), interpolation=cv2.INTER_AREA)
-    assert np.abs(back - small).mean() < 4
-    np.testing.assert_array_equal(larger[1], enlarge(rgb[None, ::-1], size)[0])
 
 
 def test_a_huge_face_is_cut_out_as_a_small_one_is() -> None:
