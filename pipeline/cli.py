@@ -107,6 +107,16 @@ def sync(
 
 
 @app.command()
+def ship(
+    folder: Annotated[Path, typer.Argument(help="a trained model, such as checkpoints/projected")],
+) -> None:
+    """Make a model the one that comes along: half precision, in models/pretrained/."""
+    from pipeline.use.ship import PRETRAINED, ship  # torch: seconds
+
+    print(f"{PRETRAINED}: {ship(folder):,} bytes; say in its README.md what it can do")
+
+
+@app.command()
 def doctor(
     fetch: Annotated[bool, typer.Option("--fetch", help="Get the files that are missing.")] = False,
 ) -> None:
