@@ -31,9 +31,9 @@ def check(settings: Celeba) -> None:
 
 def further(settings: Celeba) -> Celeba:
     """The settings that take all of ``celeba.also``, whose eyes the mesh finds."""
-    nothing = {"keep": {}, "drop": {}, "male_fraction": None, "download": False, "limit": 0}
     own = {"path": settings.path / settings.also, "also": "", "images": "folder", "eyes": "mesh"}
-    return settings.model_copy(update=own | nothing)
+    unasked = {"keep": {}, "drop": {}, "male_fraction": None, "download": False, "limit": 0}
+    return settings.model_copy(update={**own, **unasked})
 
 
 def joined(first: pd.DataFrame, also: pd.DataFrame) -> pd.DataFrame:

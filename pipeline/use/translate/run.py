@@ -210,10 +210,10 @@ def _drawn(translator: Translator, crops: np.ndarray, wishes: Wishes) -> np.ndar
     import torch  # seconds
 
     from models.data.augment import channels_last
-    from pipeline.imaging.enlarge import enlarge
+    from pipeline.imaging.enlarge import Kind, enlarge
 
     done = translator.translate(torch.from_numpy(crops).permute(0, 3, 1, 2), wishes.direction)
-    kind = "drawing" if wishes.to == "anime" else "photo"
+    kind: Kind = "drawing" if wishes.to == "anime" else "photo"
     return enlarge(channels_last(done), wishes.size, kind=kind)
 
 
