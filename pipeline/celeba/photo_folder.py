@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -32,7 +33,13 @@ def check(settings: Celeba) -> None:
 def further(settings: Celeba) -> Celeba:
     """The settings that take all of ``celeba.also``, whose eyes the mesh finds."""
     own = {"path": settings.path / settings.also, "also": "", "images": "folder", "eyes": "mesh"}
-    unasked = {"keep": {}, "drop": {}, "male_fraction": None, "download": False, "limit": 0}
+    unasked: dict[str, Any] = {
+        "keep": {},
+        "drop": {},
+        "male_fraction": None,
+        "download": False,
+        "limit": 0,
+    }
     return settings.model_copy(update={**own, **unasked})
 
 
