@@ -65,9 +65,10 @@ def test_the_stage_takes_it_instead_of_training(elsewhere: Path, monkeypatch, ca
     monkeypatch.setattr(train, "train", None)  # would end in a TypeError
     train.main("cyclegan")
     assert "nothing to train" in capsys.readouterr().out
-    for file in (WEIGHTS, "config.json"):
-        taken = Path("checkpoints/cyclegan") / file
-        assert taken.read_bytes() == (elsewhere / file).read_bytes()
+    taken = Path("checkpoints/cyclegan")
+    assert (taken / WEIGHTS).read_bytes() == (elsewhere / WEIGHTS).read_bytes()
+    brought, told = (json.loads((x / "config.json").read_text()) for x in (elsewhere, taken))
+    assert {**brought, "template": told["template"], "data": told["data"]} == told
     curve = pd.read_csv("reports/plots/train/cyclegan.csv")
     pd.testing.assert_frame_equal(curve, pd.read_csv(elsewhere / "losses.csv"), rtol=1e-5)
     held_out = pd.read_csv("reports/plots/held_out/cyclegan.csv")
