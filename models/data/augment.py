@@ -21,6 +21,19 @@ def to_uint8(images: Tensor) -> Tensor:
     return images.float().add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
 
 
+def fit_size(images: Tensor, size: int) -> Tensor:
+    """uint8 [N, 3, S, S] at the side `size`, by bilinear interpolation with antialiasing.
+
+    As torchvision does it, which takes seconds to import.
+    """
+    if list(images.shape[-2:]) == [size, size]:
+        return images
+    # Only a CPU resizes bytes.
+    pixels = images if images.device.type == "cpu" else images.float()
+    fitted = F.interpolate(pixels, [size, size], mode="bilinear", antialias=True)
+    return fitted if fitted.dtype == torch.uint8 else fitted.round().to(torch.uint8)
+
+
 def channels_last(images: Tensor) -> np.ndarray:
     """uint8 [N, 3, S, S] → uint8 array [N, S, S, 3]."""
     return images.permute(0, 2, 3, 1).contiguous().numpy()

@@ -21,8 +21,8 @@ import pyarrow.parquet as pq
 import torch
 from PIL import Image
 from torch import Tensor
-from torchvision.transforms.v2.functional import pil_to_tensor, resize
 
+from models.data.augment import fit_size
 from models.errors import ModelError
 
 BYTES = "image.bytes"
@@ -48,9 +48,7 @@ class Shards:
         images = torch.stack(
             list(pool.map(self._decode, rows) if pool else map(self._decode, rows))
         )
-        if self.image_size == self.stored:
-            return images
-        return resize(images, [self.image_size, self.image_size], antialias=True)
+        return fit_size(images, self.image_size)
 
     def _decode(self, row: int) -> Tensor:
         image = decode(self._encoded(row), self.ids[row])
@@ -107,7 +105,7 @@ def decode(encoded: bytes, id_: str) -> Tensor:
     """PNG, JPEG or WebP bytes → uint8 [3, H, W] RGB. ModelError, naming `id_`, when broken."""
     try:
         with Image.open(io.BytesIO(encoded)) as image:
-            return pil_to_tensor(image.convert("RGB"))
+            return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)
     except (OSError, ValueError, SyntaxError) as error:  # SyntaxError: a broken PNG
         raise ModelError(f"image {id_} cannot be decoded: rebuild the splits") from error
 

@@ -11,8 +11,8 @@ from zipfile import is_zipfile
 import numpy as np
 import torch
 from torch import Tensor
-from torchvision.transforms.v2 import functional as tvf
 
+from models.data.augment import fit_size
 from models.errors import ModelError
 from models.public import efficientnet
 from models.public.door import digest
@@ -96,9 +96,3 @@ def inception_space(device: str = "auto") -> FeatureSpace | None:
 def at_least(images: Tensor, side: int) -> Tensor:
     """uint8 [N, 3, S, S], enlarged to ``side`` where they are smaller."""
     return images if images.shape[-1] >= side else fit_size(images, side)
-
-
-def fit_size(images: Tensor, size: int) -> Tensor:
-    """uint8 [N, 3, S, S] at the side ``size``, by bilinear interpolation with antialiasing."""
-    side = [size, size]
-    return images if list(images.shape[-2:]) == side else tvf.resize(images, side, antialias=True)

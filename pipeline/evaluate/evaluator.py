@@ -12,14 +12,14 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
-from models.data.augment import channels_last
+from models.data import augment
+from models.data.augment import channels_last, fit_size
 from models.data.domain import Domain
 from models.domains import DIRECTIONS
 from models.errors import ModelError
 from models.metrics import features
 from models.metrics.features import (
     FeatureSpace,
-    fit_size,
     further_space,
     inception_space,
     ranking_space,
@@ -209,4 +209,6 @@ def mesh_if_here() -> Path | None:
 
 def seen(space: FeatureSpace, images: Tensor) -> np.ndarray:
     """Features of real images, which are looked at once."""
-    return remembered(space.name, (features, efficientnet), images.numpy(), lambda: space(images))
+    return remembered(
+        space.name, (features, efficientnet, augment), images.numpy(), lambda: space(images)
+    )
