@@ -28,6 +28,7 @@ import torch
 from tests.bench.crawling import crawl_section
 from tests.bench.dedupe_quality import quality_section
 from tests.bench.equal import equal_section
+from tests.bench.evaluating import evaluating_section
 from tests.bench.hashing import hashing_section
 from tests.bench.inference import inference_section
 from tests.bench.markdown import markdown
@@ -143,6 +144,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Path], str]]] = {
     "training": ("Training", lambda _: training_section()),
     "profile": ("Where a step's time goes", lambda _: profile_section(list(cases()))),
     "inference": ("Inference", lambda _: inference_section()),
+    "evaluation": ("Evaluation", evaluating_section),
     "upscaling": ("Enlarging pictures", lambda _: upscaling_section()),
     "memory": ("Memory over a long training", lambda _: memory_line()),
     "tried": ("What was tried for speed", lambda _: TRIED.read_text(encoding="utf-8")),
