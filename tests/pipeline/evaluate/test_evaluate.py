@@ -49,6 +49,7 @@ class Fake:
     def __init__(self, translate) -> None:
         self.network, self.variant = nn.Linear(2, 3), SimpleNamespace(name="fake")
         self.translate = lambda images, direction, labels: translate(images)
+        self.seen = lambda images, domain: images
 
 
 PERFECT = Fake(lambda x: x[:, [1, 0, 2]])  # red ↔ green, all else kept
