@@ -199,14 +199,14 @@ def test_a_second_variant_takes_over_what_was_pretrained(tmp_path, monkeypatch):
 # Keys that the pretraining does not depend on. Each new key of a variant belongs here or among
 # TRANSLATOR_KEYS, else its runs would share what they may not.
 OTHERS = {
-    "discriminator_channels": 5,
+    "discriminator_channels": 8,
     "discriminator_layers": 1,
     "discriminator_attention": "cam",
     "discriminator_rate": 0.5,
     "discriminator_norm": "spectral",
     "discriminator_steps": 2,
     "diff_augment": ["cutout"],
-    "discriminator": "projected",
+    "discriminator": "patch",
     "discriminator_blur": 0.5,
     "match_light": True,
     "adversarial_form": "hinge",
