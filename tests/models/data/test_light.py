@@ -10,7 +10,6 @@ from models.checkpoint import untrained_translator
 from models.data.augment import fade_in, to_float
 from models.data.domain import Domain
 from models.data.light import DEVIATION, LUMA, MEAN, match_light
-from models.losses.functions import colour
 from models.training.batches import Batches
 from models.training.settings import TrainSettings
 from models.variants import variant_from_dict
@@ -71,15 +70,3 @@ def test_blur_fades_and_keeps_the_mean():
     assert torch.equal(fade_in(images, 0.0, 0.0), images)
     flat = torch.full((1, 3, 32, 32), 0.25)
     assert torch.allclose(fade_in(flat, 0.0, 0.4), flat, atol=1e-5)
-
-
-def test_colour_sees_chroma_and_neither_luma_nor_lines():
-    stripes = torch.zeros(1, 3, 32, 32)
-    stripes[..., ::2, :] = 0.5
-    assert colour(PHOTO + 0.2, PHOTO).item() == pytest.approx(0, abs=1e-6)
-    assert colour(stripes, torch.full_like(stripes, 0.25)).item() == pytest.approx(0, abs=1e-6)
-    red = torch.zeros(1, 3, 32, 32)
-    red[:, 0] = 0.5
-    # C_b = (0 − Y)/1.772 and C_r = (0.5 − Y)/1.402 with Y = 0.1495
-    want = (0.1495 / 1.772 + 0.3505 / 1.402) / 2
-    assert colour(red, torch.zeros_like(red)).item() == pytest.approx(want, abs=1e-5)
