@@ -53,6 +53,7 @@ TRANSLATOR_KEYS = (
     "flip",
     "shift",
     "zoom",
+    "match_light",
 )
 SETTINGS_KEYS = ("batch_size", "image_size", "lr", "seed", "log_every")
 
