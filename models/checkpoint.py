@@ -18,14 +18,12 @@ from models.domains import DIRECTIONS, other
 from models.errors import ModelError
 from models.networks.translator import TranslationNetwork
 from models.runtime.device import pick_device
-from models.runtime.files import read_json, write_json
+from models.runtime.files import CONFIG, WEIGHTS, read_json, write_json
 from models.runtime.weights import read_weights, write_weights
 from models.variants import Variant, variant_from_dict
 
 if TYPE_CHECKING:  # torchvision takes as long to import as torch: only style transfer needs it
     from models.style_transfer import StyleTransfer
-
-WEIGHTS, CONFIG = "generator.safetensors", "config.json"
 
 Network: TypeAlias = "TranslationNetwork | StyleTransfer"
 

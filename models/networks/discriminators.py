@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
@@ -12,18 +14,18 @@ from models.networks.norms import Norm2d
 from models.networks.translator import code_vector
 
 
-class Discriminator(nn.Module):
+class Discriminator(nn.Module, ABC):
     """Tells real images of one domain from translations: what losses and the engine know of it."""
 
+    @abstractmethod
     def verdicts(self, images: Tensor, labels: Tensor | None = None) -> list[Tensor]:
         """All that the adversarial loss looks at: unbounded scores of any shape, above 0 for real
         (1 with least squares), of float images [N, 3, S, S] in [-1, 1]. With `labels`, float
         [N, label_width], how well image and labels go together counts, too."""
-        raise NotImplementedError
 
+    @abstractmethod
     def compiled(self) -> list[nn.Module]:
         """The parts that `torch.compile` takes, each for itself."""
-        raise NotImplementedError
 
 
 class PatchDiscriminator(Discriminator):

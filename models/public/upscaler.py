@@ -6,6 +6,7 @@ Pictures are padded with zeros, as in training: mirrored or repeated pixels gave
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
 
@@ -26,7 +27,7 @@ KINDS = {nn.Conv2d: "Convolution", nn.PReLU: "PReLU"}  # as ncnn calls what has 
 AT_ONCE = 128 * 128  # pixels enlarged together: with 64 channels, 16 times as many are 64 MiB
 
 
-class Upscaler(nn.Module):
+class Upscaler(nn.Module, ABC):
     """A frozen network that enlarges pictures of any size; gradients reach them.
 
     Colours move by up to a few levels of 255.
@@ -38,9 +39,9 @@ class Upscaler(nn.Module):
         """RGB in 0 to 1, float [N, 3, H, W] → [N, 3, scale·H, scale·W], clamped to 0 to 1."""
         return self.drawn(images.contiguous(memory_format=torch.channels_last)).clamp(0, 1)
 
+    @abstractmethod
     def drawn(self, images: Tensor) -> Tensor:
         """As `forward`, before it is clamped."""
-        raise NotImplementedError
 
     @torch.inference_mode()
     def enlarged(self, images: Tensor) -> Tensor:

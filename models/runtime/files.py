@@ -12,6 +12,8 @@ from typing import IO, Any
 
 from models.errors import ModelError
 
+WEIGHTS, CONFIG = "generator.safetensors", "config.json"  # of a trained translator
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:

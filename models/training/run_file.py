@@ -14,12 +14,12 @@ from typing import Any
 import pandas as pd
 import torch
 
-from models.checkpoint import CONFIG, load_translator, save_translator
+from models.checkpoint import load_translator, save_translator
 from models.errors import ModelError
 from models.knobs import refuse_unknown
 from models.runtime.device import pick_device
 from models.runtime.distributed import world_size
-from models.runtime.files import read_json, write_json
+from models.runtime.files import CONFIG, read_json, write_json
 from models.training.engine import TrainResult
 from models.training.settings import TrainSettings
 from models.variants import Variant, variant_from_dict

@@ -12,9 +12,9 @@ from typing import Annotated
 import torch
 import typer
 
-from models.checkpoint import CONFIG, load_translator, untrained_translator
+from models.checkpoint import load_translator, untrained_translator
 from models.domains import DIRECTIONS, DOMAINS
-from models.runtime.files import read_json
+from models.runtime.files import CONFIG, read_json
 from pipeline.core import params, stage, tables, tracking
 from pipeline.core.paths import CHECKPOINTS, EVALUATOR, SPLITS
 from pipeline.evaluate.evaluator import Evaluator

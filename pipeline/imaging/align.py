@@ -79,6 +79,34 @@ def align_face(rgb: np.ndarray, eyes: np.ndarray, align: Align) -> tuple[np.ndar
     return cv2.warpAffine(part, shifted, size, flags=cv2.INTER_CUBIC), float(border)
 
 
+def surroundings(
+    rgb: np.ndarray, eyes: np.ndarray, reach: float, most: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The part of a picture around a face, no finer than it is needed.
+
+    Args:
+        rgb: uint8 [H, W, 3].
+        eyes: [2, 2], (x, y).
+        reach: of the part to each side of the eyes' middle, in eye distances.
+        most: pixels between the eyes; where there are more, the part is made smaller.
+
+    Returns:
+        uint8 [h, w, 3], its first pixel in the picture (x, y), and its pixels per pixel there [2]:
+        a place p of the picture is at ``(p - first + 0.5) * scale - 0.5``.
+    """
+    size = np.array(rgb.shape[1::-1])
+    distance = max(float(np.linalg.norm(eyes[1] - eyes[0])), 1.0)
+    middle = eyes.mean(axis=0)
+    low = np.clip(np.floor(middle - reach * distance), 0, size - 1).astype(int)
+    high = np.clip(np.ceil(middle + reach * distance) + 1, low + 1, size).astype(int)
+    part = rgb[low[1] : high[1], low[0] : high[0]]
+    if distance <= most:
+        return part, low, np.ones(2)
+    small = np.maximum(np.round((high - low) * most / distance), 1).astype(int)
+    part = cv2.resize(part, small.tolist(), interpolation=cv2.INTER_AREA)
+    return part, low, small / (high - low)
+
+
 def _mirror(start: int, stop: int, length: int) -> np.ndarray:
     """Indices ``start`` … ``stop`` into ``length`` pixels, mirrored at both ends (reflect 101)."""
     period = max(2 * (length - 1), 1)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from models.public.door import weights_file
 from pipeline.imaging import mesh
+from pipeline.imaging.align import surroundings
 from pipeline.imaging.center_face import CenterFace
 from pipeline.imaging.mesh import FaceMesh
 
@@ -31,11 +31,6 @@ class PhotoFace:
     def landmarks(self) -> np.ndarray:
         """Five points [5, 2] in CelebA's order: eyes, nose, mouth's corners, image-left first."""
         return np.concatenate([self.eyes, self.points[[mesh.NOSE, *MOUTH_CORNERS]]])
-
-    @property
-    def eye_distance(self) -> float:
-        """In pixels."""
-        return float(np.linalg.norm(self.eyes[1] - self.eyes[0]))
 
 
 def weights() -> tuple[Path, Path]:
@@ -66,29 +61,10 @@ class PhotoFaces:
 
     def _look(self, rgb: np.ndarray, eyes: np.ndarray, likelihood: float) -> PhotoFace | None:
         """The face at ``eyes``; None where the mesh sees none."""
-        part, corner, scale = _part(rgb, np.asarray(eyes, float))
+        part, corner, scale = surroundings(rgb, np.asarray(eyes, float), REACH, SHARP)
         rough = (eyes - corner + 0.5) * scale - 0.5
         points, likely = self._mesh.find(part[None], rough)
         if likely[0] < mesh.LIKELY:
             return None
         found = (points[0] + 0.5) / scale - 0.5 + corner
         return PhotoFace(mesh.eye_centres(found), found, likelihood, float(likely[0]))
-
-
-def _part(rgb: np.ndarray, eyes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The part of a photo around a face, no finer than the mesh needs it.
-
-    Returns:
-        uint8 [h, w, 3], its first pixel in the photo (x, y), and its pixels per pixel there [2].
-    """
-    size = np.array(rgb.shape[1::-1])
-    distance = max(float(np.linalg.norm(eyes[1] - eyes[0])), 1.0)
-    middle = eyes.mean(axis=0)
-    low = np.clip(np.floor(middle - REACH * distance), 0, size - 1).astype(int)
-    high = np.clip(np.ceil(middle + REACH * distance) + 1, low + 1, size).astype(int)
-    part = rgb[low[1] : high[1], low[0] : high[0]]
-    if distance <= SHARP:
-        return part, low, np.ones(2)
-    small = np.maximum(np.round((high - low) * SHARP / distance), 1).astype(int)
-    part = cv2.resize(part, small.tolist(), interpolation=cv2.INTER_AREA)
-    return part, low, small / (high - low)

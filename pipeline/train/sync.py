@@ -10,7 +10,7 @@ import math
 import shutil
 from pathlib import Path
 
-from models.checkpoint import CONFIG, WEIGHTS
+from models.runtime.files import CONFIG, WEIGHTS
 from models.training.run_file import FinishedRun, read_run, sheets_of
 from models.training.settings import TrainSettings
 from pipeline.core import names, params, tables, tracking

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import models
 from models.errors import ModelError
-from models.runtime.files import read_json
+from models.runtime.files import CONFIG, WEIGHTS, read_json
 from pipeline.core import names, params
 from pipeline.core.errors import StageError
 from pipeline.core.params import Align
@@ -21,7 +21,6 @@ if TYPE_CHECKING:  # torch takes seconds: it is imported when the first face is 
 
 SHIPPED, CHAMPION = "shipped", "champion"
 PRETRAINED = Path(models.__file__).parent / "pretrained"
-CONFIG, WEIGHTS = "config.json", "generator.safetensors"  # what `save_translator` writes
 
 
 @dataclass(frozen=True)

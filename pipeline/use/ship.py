@@ -6,8 +6,7 @@ from pathlib import Path
 
 import torch
 
-from models.checkpoint import CONFIG, WEIGHTS
-from models.runtime.files import read_json, write_json
+from models.runtime.files import CONFIG, WEIGHTS, read_json, write_json
 from models.runtime.weights import read_weights, write_weights
 from pipeline.core.errors import StageError
 from pipeline.use.model import PRETRAINED

@@ -11,10 +11,11 @@ import pandas as pd
 import pytest
 
 from models import train
-from models.checkpoint import WEIGHTS, load_translator
+from models.checkpoint import load_translator
 from models.errors import ModelError
 from models.recognizer.network import Recognizer
 from models.recognizer.training import save_recognizer
+from models.runtime.files import WEIGHTS
 from tests.models.helpers import write_splits
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,13 +9,12 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
-import cv2
 import numpy as np
 
 from pipeline.core.errors import StageError
 from pipeline.core.params import Align
 from pipeline.imaging import images
-from pipeline.imaging.align import align_face
+from pipeline.imaging.align import align_face, surroundings
 from pipeline.imaging.animeface_process import EndlessError
 from pipeline.use import faces
 from pipeline.use.faces import Face
@@ -38,7 +37,7 @@ class Prepared:
     seconds: float = 0.0
 
 
-FINE = 4  # see `_coarser`
+FINE = 4  # see `cut`
 AHEAD = 2  # pictures that are prepared while one is translated; a large one takes 150 MB
 
 
@@ -125,24 +124,15 @@ class Preparer:
 
 
 def cut(rgb: np.ndarray, eyes: list[np.ndarray], align: Align) -> np.ndarray:
-    """The faces with these eyes on the template: uint8 [N, S, S, 3]."""
-    return np.stack([align_face(*_coarser(rgb, pair, align), align)[0] for pair in eyes])
+    """The faces with these eyes on the template: uint8 [N, S, S, 3].
 
-
-def _coarser(rgb: np.ndarray, eyes: np.ndarray, align: Align) -> tuple[np.ndarray, np.ndarray]:
-    """The surroundings of a face, and its eyes there: at most `FINE` times as fine as the template.
-
-    What `align_face` blurs grows with the square of that, and takes 10 s for 50 megapixels.
+    What `align_face` blurs grows with the square of how fine a picture is, and takes 10 s for 50
+    megapixels: so it is given the surroundings of a face, at most `FINE` times as fine as needed.
     """
-    distance = float(np.linalg.norm(eyes[1] - eyes[0]))
-    scale = FINE * align.eye_distance * align.size / distance
-    if scale >= 1:
-        return rgb, eyes
-    size = np.array(rgb.shape[1::-1])
-    reach = 1.5 * distance / align.eye_distance  # from the eyes to the farthest corner, and beyond
-    low = np.clip(np.floor(eyes.mean(axis=0) - reach), 0, size - 1).astype(int)
-    high = np.clip(np.ceil(eyes.mean(axis=0) + reach), low + 1, size).astype(int)
-    part = rgb[low[1] : high[1], low[0] : high[0]]
-    small = np.maximum(np.round((high - low) * scale), 1).astype(int)
-    part = cv2.resize(part, small.tolist(), interpolation=cv2.INTER_AREA)
-    return part, (eyes - low + 0.5) * small / (high - low) - 0.5
+    reach = 1.5 / align.eye_distance  # from the eyes to the farthest corner, and beyond
+    most = FINE * align.eye_distance * align.size
+    faces = []
+    for pair in eyes:
+        part, corner, scale = surroundings(rgb, pair, reach, most)
+        faces.append(align_face(part, (pair - corner + 0.5) * scale - 0.5, align)[0])
+    return np.stack(faces)

@@ -45,6 +45,17 @@ def changed(pictures: list[Picture], change: Callable[[np.ndarray], np.ndarray])
     return [Image.fromarray(change(a).clip(0, 255).astype(np.uint8)) for a in arrays]
 
 
+def worse(pictures: list[Picture]) -> dict[str, list[Picture]]:
+    """Rung → the same pictures, made worse."""
+    rng = np.random.default_rng(0)
+    return {
+        "slightly blurred": [p.filter(ImageFilter.GaussianBlur(0.4)) for p in pictures],
+        "JPEG at quality 30": [jpeg(p, 30) for p in pictures],
+        "noise": changed(pictures, lambda x: x + rng.normal(0, 80, x.shape)),
+        "grids": changed(pictures, grid),
+    }
+
+
 def grid(picture: np.ndarray) -> np.ndarray:
     """Dark lines, as upsampling may leave them."""
     lines = picture.copy()
@@ -61,15 +72,15 @@ def batch(pictures: list[Picture]) -> Tensor:
 def rungs() -> dict[str, list[Picture]]:
     """Best first."""
     anime, photos = read("trainB.zip", N), read("trainA.zip", 0)
-    rng = np.random.default_rng(0)
+    made = worse(anime)
     return {
         "real anime": anime,
-        "slightly blurred": [p.filter(ImageFilter.GaussianBlur(0.4)) for p in anime],
-        "JPEG at quality 30": [jpeg(p, 30) for p in anime],
+        "slightly blurred": made["slightly blurred"],
+        "JPEG at quality 30": made["JPEG at quality 30"],
         "half of them photos": [*anime[::2], *photos[::2]],
         "photos": photos,
-        "noise": changed(anime, lambda x: x + rng.normal(0, 80, x.shape)),
-        "grids": changed(anime, grid),
+        "noise": made["noise"],
+        "grids": made["grids"],
     }
 
 

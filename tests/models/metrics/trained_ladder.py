@@ -10,9 +10,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 import torch
-from PIL import Image, ImageFilter
+from PIL import Image
 from torch import Tensor
 
 from models.checkpoint import load_translator
@@ -22,22 +21,10 @@ from models.metrics.estimate import Estimate
 from models.metrics.features import FeatureSpace, ranking_space
 from models.metrics.kid import kid
 from pipeline.imaging.enlarge import enlarge
-from tests.models.metrics.test_ladder import grid, jpeg
+from tests.models.metrics.test_ladder import batch, worse
 
 MOST = 200  # images of a set
 LARGE = 256  # pixels
-
-
-def changed(images: Tensor) -> dict[str, Tensor]:
-    """The rungs that come of real anime faces uint8 [N, 3, S, S]."""
-    pictures = [Image.fromarray(x) for x in channels_last(images)]
-    noise = np.random.default_rng(0).normal(0, 80, channels_last(images).shape)
-    return {
-        "slightly blurred": _batch([p.filter(ImageFilter.GaussianBlur(0.4)) for p in pictures]),
-        "JPEG at quality 30": _batch([jpeg(p, 30) for p in pictures]),
-        "noise": _batch(channels_last(images) + noise),
-        "grids": _batch([grid(np.asarray(p, float)) for p in pictures]),
-    }
 
 
 def rungs(splits: Path, models: Mapping[str, Path]) -> tuple[Tensor, dict[str, Tensor]]:
@@ -48,7 +35,7 @@ def rungs(splits: Path, models: Mapping[str, Path]) -> tuple[Tensor, dict[str, T
     reference = load_domain(splits, split="test", domain="anime", image_size=size).images[:MOST]
     photos = load_domain(splits, split="val", domain="photos", image_size=size).images[:MOST]
     real = anime[:MOST]
-    made = changed(real)
+    made = {name: batch(p) for name, p in worse(_pictures(real)).items()}
     half = torch.cat([real[::2], photos[::2]])
     drawn = {
         name: load_translator(folder, "cpu").translate(photos, "photos2anime")
@@ -62,7 +49,7 @@ def rungs(splits: Path, models: Mapping[str, Path]) -> tuple[Tensor, dict[str, T
 
 def enlarged(images: Tensor) -> Tensor:
     """uint8 [N, 3, `LARGE`, `LARGE`], by the network for drawings."""
-    return _batch(enlarge(channels_last(images), LARGE, kind="drawing"))
+    return batch(list(map(Image.fromarray, enlarge(channels_last(images), LARGE, kind="drawing"))))
 
 
 def climbed(
@@ -73,9 +60,8 @@ def climbed(
     return {name: kid(real, space(images), draws=200) for name, images in sets.items()}
 
 
-def _batch(pictures: object) -> Tensor:
-    array = np.stack([np.asarray(p) for p in pictures])  # type: ignore[attr-defined]
-    return torch.from_numpy(array.clip(0, 255).astype(np.uint8)).permute(0, 3, 1, 2)
+def _pictures(images: Tensor) -> list[Image.Image]:
+    return [Image.fromarray(x) for x in channels_last(images)]
 
 
 def main() -> None:

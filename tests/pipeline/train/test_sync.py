@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from models import train as bare
-from models.checkpoint import WEIGHTS
 from models.errors import ModelError
+from models.runtime.files import WEIGHTS
 from pipeline import cli
 from pipeline.train import __main__ as train
 from pipeline.train.sync import sync

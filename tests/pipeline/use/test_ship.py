@@ -8,14 +8,13 @@ import pytest
 import torch
 
 from models.checkpoint import (
-    CONFIG,
-    WEIGHTS,
     Translator,
     load_translator,
     save_translator,
     untrained_translator,
 )
 from models.errors import ModelError
+from models.runtime.files import CONFIG, WEIGHTS
 from models.variants import variant_from_dict
 from pipeline.core.errors import StageError
 from pipeline.use import ship as shipping
