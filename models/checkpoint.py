@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pandas as pd
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from models.data.augment import to_float, to_uint8
 from models.data.conditioning import label_indices, one_hot
@@ -18,9 +18,9 @@ from models.domains import DIRECTIONS, other
 from models.errors import ModelError
 from models.networks.translator import TranslationNetwork
 from models.runtime.device import pick_device
-from models.runtime.files import CONFIG, WEIGHTS, read_json, write_json
+from models.runtime.files import CONFIG, PRETRAINED, SHIPPED, WEIGHTS, read_json, write_json
 from models.runtime.weights import read_weights, write_weights
-from models.variants import Variant, variant_from_dict
+from models.variants import NETWORK_KEYS, Variant, variant_from_dict
 
 if TYPE_CHECKING:  # torchvision takes as long to import as torch: only style transfer needs it
     from models.style_transfer import StyleTransfer
@@ -145,6 +145,33 @@ def untrained_translator(variant: Variant, image_size: int, seed: int) -> Transl
         torch.manual_seed(seed)
         network = new_network(replace(variant, style_steps=0), image_size)
     return Translator(network, variant, image_size)
+
+
+def folder_of(init: str) -> Path:
+    """The folder that `Variant.init` names."""
+    return PRETRAINED if init == SHIPPED else Path(init)
+
+
+def start_from(init: str, network: nn.Module, variant: Variant) -> None:
+    """Load the weights of the trained model that ``init`` names into the variant's ``network``.
+
+    Raises ModelError where it is absent, broken, or computes something else than the variant.
+    """
+    folder, ours = folder_of(init), variant.to_dict()
+    try:
+        theirs = variant_from_dict(read_json(folder / CONFIG)["variant"]).to_dict()
+    except (KeyError, TypeError):
+        raise ModelError(f"{folder / CONFIG} is no trained model's: give another `init`") from None
+    differ = [f"{key}: {theirs.get(key)}" for key in NETWORK_KEYS if theirs.get(key) != ours[key]]
+    if differ:
+        raise ModelError(
+            f"variant {variant.name} cannot start from {folder}, which has {', '.join(differ)}: "
+            "give it the same"
+        )
+    try:
+        network.load_state_dict(read_weights(folder / WEIGHTS))
+    except RuntimeError:
+        raise ModelError(f"{folder / WEIGHTS} does not fit {CONFIG} beside it") from None
 
 
 def save_translator(

@@ -26,6 +26,11 @@ LOSSES = (
 )
 ASK_RECOGNIZER = ("perceptual", "teacher")  # losses that ask a trained recognizer
 NAME = "[A-Za-z][A-Za-z0-9_-]{0,63}"  # it becomes part of paths and commands
+# The keys that decide what a translator computes, with given weights.
+NETWORK_KEYS = (
+    "architecture", "channels", "blocks", "embedding", "upsampling", "norm", "attention",
+    "antialias", "residual", "labels",
+)  # fmt: skip
 STYLE_KEYS = ("style_steps", "style_weight", "style_features")  # of architecture gatys, and no more
 
 
@@ -52,6 +57,9 @@ class Variant:
     # Images that masked ones are restored of first, as a multiple of the budget: see
     # models/training/pretraining.py. 0: none.
     pretraining: float = knob(0.0, least=0)
+    # A trained model that both generators start from: its folder, or "shipped" for the one in
+    # models/pretrained/. Sizes of images may differ: 128 px may start from 64.
+    init: str = knob("", "folder of a trained model to start from, or shipped")
     # "projected" looks at frozen features of a public network: models/networks/projected.py.
     discriminator: str = knob("patch", choices=("patch", "projected"))
     discriminator_channels: int = knob(64, "of its first layer", least=1)
@@ -236,6 +244,8 @@ def _misfit(variant: Variant) -> str:
             "`residual` puts the image into the code, so it needs architecture cyclegan, "
             "embedding 0 and no loss on codes"
         )
+    if variant.init and variant.pretraining:
+        return "`init` starts from a trained model, so there is nothing to pretrain: drop one"
     if variant.architecture == "xgan_published" and not variant.embedding:
         return "the code of xgan_published is a vector: set `embedding: 1024`"
     if variant.discriminator == "projected" and variant.discriminator_attention != "none":

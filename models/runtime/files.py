@@ -13,6 +13,8 @@ from typing import IO, Any
 from models.errors import ModelError
 
 WEIGHTS, CONFIG = "generator.safetensors", "config.json"  # of a trained translator
+SHIPPED = "shipped"  # what users call the one that comes along, in
+PRETRAINED = Path(__file__).resolve().parents[1] / "pretrained"
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from models.checkpoint import Translator
+from models.checkpoint import Translator, start_from
 from models.data.domain import Domain, StreamedDomain
 from models.domains import DOMAINS
 from models.errors import ModelError
@@ -162,10 +162,12 @@ def new_networks(
     recognizer: Recognizer | None,
     device: torch.device,
 ) -> TrainingNetworks:
-    """Networks with the initial weights of this seed."""
+    """Networks with the initial weights of this seed, and of `init` where the variant has one."""
     torch.manual_seed(settings.seed)
     features = recognizer.feature_count if recognizer else 0
     networks = TrainingNetworks(variant, settings.image_size, features)
+    if variant.init:
+        start_from(variant.init, networks.translator, variant)
     return networks.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 

@@ -6,14 +6,17 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
+from models.checkpoint import folder_of
 from models.data.domain import Domain, StreamedDomain, require_images
 from models.errors import ModelError
 from models.knobs import check_knobs
 from models.recognizer.network import Recognizer
 from models.runtime.device import pick_device, pick_precision
 from models.runtime.distributed import world_size
+from models.runtime.files import WEIGHTS
 from models.training.settings import TrainSettings
 from models.variants import Variant
 
@@ -43,8 +46,18 @@ def training_key(
     """The key of a training: all that decides its weights and history."""
     decisive = {k: v for k, v in asdict(settings).items() if k not in (*FREE, *MANNERS)}
     decisive |= computed(settings)
-    asked = [recognizer.fingerprint()] if variant.asks_recognizer and recognizer else []
-    return run_key(variant.to_dict(), decisive, photos.ids, anime.ids, *([asked] if asked else []))
+    further = [recognizer.fingerprint()] if variant.asks_recognizer and recognizer else []
+    further += [_digest(folder_of(variant.init) / WEIGHTS)] if variant.init else []
+    ids = [photos.ids, anime.ids, *([further] if further else [])]
+    return run_key(variant.to_dict(), decisive, *ids)
+
+
+def _digest(weights: Path) -> str:
+    """sha256 of a file; ModelError where it cannot be read."""
+    try:
+        return hashlib.sha256(weights.read_bytes()).hexdigest()
+    except OSError:
+        raise ModelError(f"cannot read weights {weights}: `init` names no trained model") from None
 
 
 def computed(settings: TrainSettings) -> dict[str, Any]:

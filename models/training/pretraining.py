@@ -34,27 +34,12 @@ from models.training.keys import computed, run_key
 from models.training.optimizers import adam, update
 from models.training.settings import TrainSettings, due
 from models.training.state import Pretrained, load_state, require_finite, save_state
-from models.variants import Variant
+from models.variants import NETWORK_KEYS, Variant
 
 SHARE, SQUARES = 0.4, 8  # how much is masked, and in how many squares to a side; as published
 STREAM = 1 << 16  # of random numbers, plus the rank: above any process of the training itself
 # The keys of a variant that shape what is pretrained, or what it is shown.
-TRANSLATOR_KEYS = (
-    "architecture",
-    "channels",
-    "blocks",
-    "embedding",
-    "upsampling",
-    "norm",
-    "attention",
-    "antialias",
-    "residual",
-    "labels",
-    "flip",
-    "shift",
-    "zoom",
-    "match_light",
-)
+TRANSLATOR_KEYS = (*NETWORK_KEYS, "flip", "shift", "zoom", "match_light")
 SETTINGS_KEYS = ("batch_size", "image_size", "lr", "seed", "log_every")
 
 

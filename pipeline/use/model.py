@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import models
 from models.errors import ModelError
-from models.runtime.files import CONFIG, WEIGHTS, read_json
+from models.runtime.files import CONFIG, PRETRAINED, SHIPPED, WEIGHTS, read_json
 from pipeline.core import names, params
 from pipeline.core.errors import StageError
 from pipeline.core.params import Align
@@ -19,8 +18,7 @@ from pipeline.core.paths import CHECKPOINTS, DRAWN, LEADERBOARD
 if TYPE_CHECKING:  # torch takes seconds: it is imported when the first face is to be translated
     from models.checkpoint import Translator
 
-SHIPPED, CHAMPION = "shipped", "champion"
-PRETRAINED = Path(models.__file__).parent / "pretrained"
+CHAMPION = "champion"
 
 
 @dataclass(frozen=True)

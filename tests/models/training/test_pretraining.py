@@ -240,7 +240,7 @@ def test_key_changes_with_what_decides_the_weights_and_nothing_else():
     base, plan = variant("cyclegan", pretraining=0.5, discriminator_channels=8), settings()
     assert set(SHAPING) == set(TRANSLATOR_KEYS)
     styles = {"style_steps", "style_weight", "style_features"}
-    assert {f.name for f in fields(Variant)} == {*SHAPING, *OTHERS, *styles, "pretraining"}
+    assert {f.name for f in fields(Variant)} == {*SHAPING, *OTHERS, *styles, "init", "pretraining"}
 
     def key(spec=base, photos=PHOTOS, **changes):
         changed = replace(plan, **changes)
