@@ -83,6 +83,19 @@ def translate(
 
 
 @app.command()
+def serve(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
+    model: Annotated[
+        str, typer.Option(help="As of translate; the page offers the others, too.")
+    ] = "shipped",
+) -> None:
+    """A page on this machine alone: drop, paste or shoot a photo, see it drawn, and back."""
+    from pipeline.use.serve.run import serve
+
+    serve(port, model)
+
+
+@app.command()
 def config(
     variant: str = typer.Argument(help="a row of `variants` in params.yaml"),
 ) -> None:

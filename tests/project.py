@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PATIENCE = 900  # seconds until what never ends fails a test; no test is about how fast it is
-FOLDERS = ["crawl", "models", "pipeline", "profiles", ".dvc", "reports"]
+FOLDERS = ["crawl", "face2anime", "models", "pipeline", "profiles", ".dvc", "reports"]
 FILES = ["dvc.yaml", "params.yaml", "pyproject.toml", "Makefile", ".dvcignore", ".gitignore"]
 MADE = [
     "__pycache__",

@@ -15,7 +15,7 @@ from models.public.table import TABLE
 from tests.project import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-PACKAGES = ("crawl", "models", "pipeline")
+PACKAGES = ("crawl", "face2anime", "models", "pipeline")
 OURS = {*PACKAGES, "tests"}
 # Used without an import: the command `dvc`, its SSH add-on, and the tools of `make check` and test.
 COMMANDS = {"dvc", "dvc-ssh", "mypy", "pre-commit", "ruff", "pytest-randomly", "pytest-xdist"}

@@ -25,7 +25,7 @@ from pipeline import cli
 from pipeline.core import params, yaml_files
 from tests.project import ROOT
 
-PACKAGES = ("crawl", "models", "pipeline")
+PACKAGES = ("crawl", "face2anime", "models", "pipeline")
 # What `make bench` and `make ablation` write; a clone may lack it or have that of another day.
 WRITTEN = {"reports/benchmarks.md", "reports/ablation.md"}
 SUFFIXES = {"py", "yaml", "yml", "csv", "json", "md", "jpg", "png", "html", "parquet", "dvc", "txt"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,15 @@ class Model:
 
         return load_translator(self.folder)
 
+    def warning(self, to: str) -> str:
+        """A line for who wants its faces made ``to`` ("anime" or "photo"); mostly empty."""
+        if not self.drawn or to != "anime":
+            return ""
+        return (
+            f"{self.name} learned from the demo's drawn faces alone and knows no real photo: "
+            "expect little (docs/data.md says how to train on photos)"
+        )
+
 
 def choose(name: str) -> tuple[Model, str]:
     """The model called ``name``, and a line to tell the user; mostly empty.
@@ -61,9 +71,21 @@ def choose(name: str) -> tuple[Model, str]:
             return _open(folder.name, folder), ""
     here = sorted(p.parent.name for p in CHECKPOINTS.glob(f"*/{CONFIG}"))
     raise StageError(
-        f"--model {name} is neither a folder with {CONFIG} and {WEIGHTS} nor a variant in "
+        f"model {name} is neither a folder with {CONFIG} and {WEIGHTS} nor a variant in "
         f"{CHECKPOINTS}{params.nearest(name, [*here, SHIPPED, CHAMPION])}"
     )
+
+
+def known() -> dict[str, Model]:
+    """The models here, by the names that `choose` takes; broken ones are passed over."""
+    variants = sorted(path.parent.name for path in CHECKPOINTS.glob(f"*/{CONFIG}"))
+    found = {}
+    for name in (SHIPPED, CHAMPION, *variants):
+        with suppress(StageError, ModelError):
+            model, instead = choose(name)
+            if not instead:
+                found[name] = model
+    return found
 
 
 def _champion(otherwise: str) -> Model:

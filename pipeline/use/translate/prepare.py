@@ -14,9 +14,8 @@ import numpy as np
 from pipeline.core.errors import StageError
 from pipeline.core.params import Align
 from pipeline.imaging import images
-from pipeline.imaging.align import align_face, surroundings
-from pipeline.imaging.animeface_process import EndlessError
 from pipeline.use import faces
+from pipeline.use.drawing import cut_faces
 from pipeline.use.faces import Face
 from pipeline.use.translate.inputs import Source
 from pipeline.use.translate.manifest import Done, Manifest
@@ -37,7 +36,6 @@ class Prepared:
     seconds: float = 0.0
 
 
-FINE = 4  # see `cut`
 AHEAD = 2  # pictures that are prepared while one is translated; a large one takes 150 MB
 
 
@@ -96,14 +94,12 @@ class Preparer:
         if self._find is None:  # loaded in the thread that uses it
             self._find = faces.finder(self.domain)
         try:
-            found = self._find(read.rgb)
-        except EndlessError as error:
+            found = cut_faces(read.rgb, self._find, self.align)
+        except StageError as error:
             return Prepared(source, problem=str(error))
-        kept = [face for face in found if face.eye_distance >= faces.LEAST]
-        small = [face.eye_distance for face in found if face.eye_distance < faces.LEAST]
-        crops = cut(read.rgb, [face.eyes for face in kept], self.align) if kept else None
+        crops = found.crops if found.faces else None
         seconds = time.monotonic() - start
-        return replace(read, faces=kept, small=small, crops=crops, seconds=seconds)
+        return replace(read, faces=found.faces, small=found.small, crops=crops, seconds=seconds)
 
     def _read(self, source: Source) -> Prepared:
         """The picture, its faces not looked for; or only that it was done before."""
@@ -121,18 +117,3 @@ class Preparer:
             return Prepared(source, digest, done, rgb=images.read_rgb(data, managed=True))
         except StageError as error:
             return Prepared(source, problem=str(error))
-
-
-def cut(rgb: np.ndarray, eyes: list[np.ndarray], align: Align) -> np.ndarray:
-    """The faces with these eyes on the template: uint8 [N, S, S, 3].
-
-    What `align_face` blurs grows with the square of how fine a picture is, and takes 10 s for 50
-    megapixels: so it is given the surroundings of a face, at most `FINE` times as fine as needed.
-    """
-    reach = 1.5 / align.eye_distance  # from the eyes to the farthest corner, and beyond
-    most = FINE * align.eye_distance * align.size
-    faces = []
-    for pair in eyes:
-        part, corner, scale = surroundings(rgb, pair, reach, most)
-        faces.append(align_face(part, (pair - corner + 0.5) * scale - 0.5, align)[0])
-    return np.stack(faces)

@@ -24,12 +24,12 @@ from pipeline.core import tables
 from pipeline.core.errors import StageError
 from pipeline.figures import sheets
 from pipeline.imaging.images import read_rgb
-from pipeline.use import faces
+from pipeline.use.drawing import DIRECTION, cut, enlarged, small_face, translated
 from pipeline.use.model import Model, choose
 from pipeline.use.pasting import paste
 from pipeline.use.translate.inputs import Source, sources
 from pipeline.use.translate.manifest import GRID, Done, Manifest
-from pipeline.use.translate.prepare import Ahead, Prepared, Preparer, cut
+from pipeline.use.translate.prepare import Ahead, Prepared, Preparer
 
 if TYPE_CHECKING:
     from models.checkpoint import Translator
@@ -53,7 +53,7 @@ class Wishes:
     @property
     def direction(self) -> str:
         """As models name it."""
-        return "photos2anime" if self.to == "anime" else "anime2photos"
+        return DIRECTION[self.to]
 
 
 def translate(names: Sequence[str], model_name: str, wishes: Wishes) -> int:
@@ -121,7 +121,8 @@ class _Run:
         start = time.monotonic()
         drawn = np.empty(0)
         if translator and picture.crops is not None:
-            drawn = _drawn(translator, picture.crops, self.wishes)
+            plain = translated(translator, picture.crops, self.wishes.to)
+            drawn = enlarged(plain, self.wishes.size, self.wishes.to)
         done = picture.done or self._write(picture, drawn)
         each = (picture.seconds + time.monotonic() - start) / max(len(done.outputs), 1)
         self._tell(picture.source, done, each)
@@ -147,11 +148,8 @@ class _Run:
     def _loaded(self) -> Translator:
         """The network, from the first face on."""
         if self._translator is None:
-            if self.model.drawn and self.wishes.to == "anime":
-                _say(
-                    f"{self.model.name} learned from the demo's drawn faces alone and knows no "
-                    "real photo: expect little (docs/data.md says how to train on photos)"
-                )
+            if told := self.model.warning(self.wishes.to):
+                _say(told)
             self._translator = self.model.load()
         return self._translator
 
@@ -175,8 +173,7 @@ class _Run:
 
     def _tell(self, source: Source, done: Done, seconds: float) -> None:
         for distance in done.small:
-            least = f"{faces.LEAST:g} are needed"
-            _say(f"{source.shown}: a face with its eyes {distance:g} pixels apart, {least}")
+            _say(f"{source.shown}: {small_face(distance)}")
         if not done.outputs:
             self.faceless += 1
             if not done.small:
@@ -203,18 +200,6 @@ class _Run:
         for name in done.outputs[:room]:
             image = read_rgb((self.wishes.out / name).read_bytes())
             self._after.append(cv2.resize(image, (CELL, CELL), interpolation=cv2.INTER_AREA))
-
-
-def _drawn(translator: Translator, crops: np.ndarray, wishes: Wishes) -> np.ndarray:
-    """uint8 [N, S, S, 3] → [N, size, size, 3], translated and enlarged."""
-    import torch  # seconds
-
-    from models.data.augment import channels_last
-    from pipeline.imaging.enlarge import Kind, enlarge
-
-    done = translator.translate(torch.from_numpy(crops).permute(0, 3, 1, 2), wishes.direction)
-    kind: Kind = "drawing" if wishes.to == "anime" else "photo"
-    return enlarge(channels_last(done), wishes.size, kind=kind)
 
 
 def _count(number: int, what: str) -> str:

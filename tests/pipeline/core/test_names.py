@@ -22,7 +22,7 @@ BAD = [
     "a\ntouch y", "a'\ntouch y\n'", "a b", "a.b", "${variants}", "a@b", "", "é", "1", "a" * 65, 1,
     None, True,
 ]  # fmt: skip
-PACKAGES = ("crawl", "models", "pipeline")
+PACKAGES = ("crawl", "face2anime", "models", "pipeline")
 CLEAN = ["a", "Z-9_", "xgan_all", "a" * 64]
 
 

@@ -45,6 +45,16 @@ def test_the_champion_a_variant_and_any_folder(project: Path) -> None:
     assert chosen[0].load().image_size == SIZE
 
 
+def test_those_that_can_be_picked(project: Path) -> None:
+    assert list(model.known()) == ["champion", "cyclegan", "xgan"]  # none is shipped
+    write_model(project / "pretrained", seed=3)
+    (project / "checkpoints/cyclegan/config.json").write_text("no json")
+    (project / "checkpoints/recognizer").mkdir()
+    known = model.known()
+    assert list(known) == ["shipped", "champion", "xgan"]
+    assert known["champion"].name == "xgan"
+
+
 def test_the_template_is_the_models_or_that_of_params(project: Path) -> None:
     align = model.choose("xgan")[0].align
     assert (align.size, align.eye_distance, align.eye_line) == tuple(TEMPLATE.values())

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import requests
 from typer.testing import CliRunner
 
 from pipeline import cli
 from pipeline.core import downloads
 from pipeline.use import model
 from tests.pipeline.use.pictures import picture, red_eyes, write, write_model
-from tests.project import ROOT
+from tests.project import PATIENCE, ROOT
 
 __all__ = ["red_eyes"]
 PAGE = (ROOT / "docs/use.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"^face2anime (translate .*?) *(?:#.*)?$", PAGE, re.M)
+SERVED = re.findall(r"^face2anime (serve.*?) *(?:#.*)?$", PAGE, re.M)
 
 
 @pytest.mark.usefixtures("red_eyes")
@@ -48,8 +52,31 @@ def test_a_command_of_the_page(
     assert ("--json" in words) == done.stdout.startswith("{")
 
 
-def test_there_are_commands_and_all_options_are_told() -> None:
-    assert len(COMMANDS) >= 10
-    shown = CliRunner().invoke(cli.app, ["translate", "--help"]).output
+@pytest.mark.parametrize("command", SERVED)
+def test_a_page_is_served(command: str, tmp_path: Path) -> None:
+    """As the page has it, but on a port that is free."""
+    write_model(tmp_path / "my/model")
+    words = [*shlex.split(command), "--port", "0"]  # of two the last counts
+    script = "from pipeline.cli import main; main()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, *words], cwd=tmp_path, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout
+        line = process.stdout.readline()
+        address = re.search(r"http://127\.0\.0\.1:\d+", line)
+        assert address and "Ctrl-C ends it" in line
+        shown = requests.get(address[0], timeout=PATIENCE).text
+        models = re.findall(r'<option value="([^"]+)">', shown)
+        assert ("my/model" in models) == ("my/model" in words)
+    finally:
+        process.terminate()
+    assert process.wait(PATIENCE) == 0
+
+
+@pytest.mark.parametrize("name", ["translate", "serve"])
+def test_there_are_commands_and_all_options_are_told(name: str) -> None:
+    assert len(COMMANDS) >= 10 and len(SERVED) >= 2
+    shown = CliRunner().invoke(cli.app, [name, "--help"]).output
     options = set(re.findall(r"--[a-z]+", shown)) - {"--help"}
     assert options and options <= set(re.findall(r"--[a-z]+", PAGE))

@@ -8,9 +8,9 @@ import pytest
 
 from pipeline.core.params import Align
 from pipeline.imaging.align import align_face
+from pipeline.use.drawing import cut
 from pipeline.use.faces import Face
 from pipeline.use.pasting import mask, paste
-from pipeline.use.translate.prepare import cut
 
 ALIGN = Align(size=64, eye_distance=0.3, eye_line=0.5, max_border=1.0)
 

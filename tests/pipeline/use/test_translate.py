@@ -184,7 +184,7 @@ def test_no_face_alone_ends_with_3(place: Path) -> None:
     [
         (["empty"], "there is no picture to translate"),
         (["me.png", "--out", "me.png"], "me.png cannot be written .*change --out"),
-        (["me.png", "--model", "modle"], "--model modle is neither a folder"),
+        (["me.png", "--model", "modle"], "model modle is neither a folder"),
     ],
 )
 def test_where_nothing_can_be_done_one_line_says_why(place: Path, arguments, words) -> None:

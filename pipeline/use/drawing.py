@@ -1,0 +1,151 @@
+"""The faces of a picture, translated: what `translate`, `serve` and the Python API share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from threading import Lock
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from models.domains import DIRECTIONS
+from pipeline.core.errors import StageError
+from pipeline.core.params import Align
+from pipeline.imaging.align import align_face, surroundings
+from pipeline.imaging.animeface_process import EndlessError
+from pipeline.use import faces
+from pipeline.use.faces import Face, Finder
+from pipeline.use.model import Model
+
+if TYPE_CHECKING:  # torch takes seconds: it is imported when the first face is to be translated
+    from models.checkpoint import Translator
+
+DIRECTION = {"anime": "photos2anime", "photo": "anime2photos"}  # what faces become → for models
+BACK = {"anime": "photo", "photo": "anime"}
+FINE = 4  # see `cut`
+
+
+@dataclass(frozen=True)
+class Cut:
+    """What can be translated of a picture."""
+
+    faces: list[Face]  # large enough, from left to right
+    small: list[float]  # pixels between the eyes of the others
+    crops: np.ndarray  # uint8 [N, S, S, 3], of the faces, on the model's template
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """The translated faces of a picture."""
+
+    cut: Cut
+    plain: np.ndarray  # uint8 [N, S, S, 3], as the model draws them
+    pictures: np.ndarray  # uint8 [N, size, size, 3], enlarged
+
+
+class Drawer:
+    """A model with what finds faces for it, each loaded when it is first needed.
+
+    Several threads may ask it; it does one picture after the other.
+    """
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self._lock = Lock()
+        self._finders: dict[str, Finder] = {}
+        self._translator: Translator | None = None
+
+    def draw(self, rgb: np.ndarray, to: str, size: int) -> Drawn:
+        """All faces of a picture, translated.
+
+        Args:
+            rgb: uint8 [H, W, 3].
+            to: "anime", of a photo, or "photo", of a drawing.
+            size: pixels of a translated face's side.
+
+        Raises:
+            ModelError: the model's files are broken, or public weights are missing.
+            StageError: faces cannot be looked for.
+        """
+        with self._lock:
+            found = cut_faces(rgb, self._finder(to), self.model.align)
+            plain = found.crops
+            if not found.faces:
+                return Drawn(found, plain, np.empty((0, size, size, 3), np.uint8))
+            plain = translated(self._loaded(), found.crops, to)
+            return Drawn(found, plain, enlarged(plain, size, to))
+
+    def back(self, drawn: Drawn, to: str) -> np.ndarray:
+        """What was made ``to``, translated back: uint8 [N, size, size, 3]."""
+        size = drawn.pictures.shape[1]
+        if not len(drawn.plain):
+            return np.empty((0, size, size, 3), np.uint8)
+        with self._lock:
+            return enlarged(translated(self._loaded(), drawn.plain, BACK[to]), size, BACK[to])
+
+    def load(self) -> None:
+        """Load the network now, so that the first picture need not wait. Raises ModelError."""
+        with self._lock:
+            self._loaded()
+
+    def _finder(self, to: str) -> Finder:
+        domain = DIRECTIONS[DIRECTION[to]][0]
+        if domain not in self._finders:
+            self._finders[domain] = faces.finder(domain)
+        return self._finders[domain]
+
+    def _loaded(self) -> Translator:
+        if self._translator is None:
+            self._translator = self.model.load()
+        return self._translator
+
+
+def cut_faces(rgb: np.ndarray, find: Finder, align: Align) -> Cut:
+    """The faces of a picture that are large enough, cut out.
+
+    Raises StageError when the search does not come to an end.
+    """
+    try:
+        found = find(rgb)
+    except EndlessError as error:
+        raise StageError(str(error)) from None
+    kept = [face for face in found if face.eye_distance >= faces.LEAST]
+    small = [face.eye_distance for face in found if face.eye_distance < faces.LEAST]
+    return Cut(kept, small, cut(rgb, [face.eyes for face in kept], align))
+
+
+def cut(rgb: np.ndarray, eyes: list[np.ndarray], align: Align) -> np.ndarray:
+    """The faces with these eyes on the template: uint8 [N, S, S, 3].
+
+    What `align_face` blurs grows with the square of how fine a picture is, and takes 10 s for 50
+    megapixels: so it is given the surroundings of a face, at most `FINE` times as fine as needed.
+    """
+    reach = 1.5 / align.eye_distance  # from the eyes to the farthest corner, and beyond
+    most = FINE * align.eye_distance * align.size
+    crops = np.empty((len(eyes), align.size, align.size, 3), np.uint8)
+    for place, pair in enumerate(eyes):
+        part, corner, scale = surroundings(rgb, pair, reach, most)
+        crops[place] = align_face(part, (pair - corner + 0.5) * scale - 0.5, align)[0]
+    return crops
+
+
+def translated(translator: Translator, crops: np.ndarray, to: str) -> np.ndarray:
+    """uint8 [N, S, S, 3] → uint8 [N, S, S, 3], N > 0."""
+    import torch  # seconds
+
+    from models.data.augment import channels_last
+
+    images = torch.from_numpy(crops).permute(0, 3, 1, 2)
+    return channels_last(translator.translate(images, DIRECTION[to]))
+
+
+def enlarged(pictures: np.ndarray, size: int, to: str) -> np.ndarray:
+    """uint8 [N, S, S, 3] → uint8 [N, size, size, 3], as suits what they became."""
+    from pipeline.imaging.enlarge import enlarge  # torch: seconds
+
+    return enlarge(pictures, size, kind="drawing" if to == "anime" else "photo")
+
+
+def small_face(distance: float) -> str:
+    """What is told of a face that is left out."""
+    return f"a face with its eyes {round(distance, 1):g} pixels apart, {faces.LEAST:g} are needed"
