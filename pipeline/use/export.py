@@ -11,7 +11,7 @@ import json
 import logging
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import torch
@@ -64,7 +64,7 @@ class _Graph(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """[N, 3, S, S] in [-1, 1] → the same, drawn as of faces nothing is known of."""
         x = prepared(images, DIRECTIONS[self.direction][0], self.variant.match_light)
-        labels = self.unknown.expand(len(images), -1) if self.variant.labels else None
+        labels = self.unknown.expand(images.shape[0], -1) if self.variant.labels else None
         return self.network.translate(x, self.direction, labels)
 
 
@@ -126,13 +126,28 @@ def _traced(graph: _Graph, size: int) -> onnx.ModelProto:
                 output_names=[OUTPUT],
                 dynamo=True,
                 dynamic_shapes=({0: torch.export.Dim(BATCH)},),
+                custom_translation_table={
+                    torch.ops.aten.scaled_dot_product_attention.default: _attention
+                },
                 external_data=False,
                 verbose=False,
             )
+    except torch.onnx.OnnxExporterError as error:
+        why = str(error).splitlines()[0]
+        raise StageError(f"torch cannot export it ({why}); try others: {_install()}") from None
     finally:
         quiet.setLevel(level)
     assert program is not None
     return program.model_proto
+
+
+def _attention(query: Any, key: Any, value: Any, *_: Any, scale: float, **__: Any) -> Any:
+    """Softmax(scale·Q·Kᵀ)·V of [N, positions, channels]: torch's exporter knows it of 4-D alone."""
+    from onnxscript import opset18 as op
+
+    likeness = op.MatMul(query, op.Transpose(key, perm=[0, 2, 1]))
+    scaled = op.Mul(likeness, op.Constant(value_float=scale))
+    return op.MatMul(op.Softmax(scaled, axis=-1), value)
 
 
 def _metadata(model: Model, to: str, size: int) -> dict[str, str]:

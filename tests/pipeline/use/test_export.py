@@ -143,7 +143,7 @@ def test_the_snippet_of_the_page_runs_it(place: Path) -> None:
     folder = write_model("light")
     assert run(folder, "--onnx", "anime.onnx").exit_code == 0
     given = pictures(2)
-    np.save(place / "faces.npy", channels_last(given))
+    np.save(place / "crops.npy", channels_last(given))
     subprocess.run([sys.executable, "-c", snippet], check=True, timeout=PATIENCE)
     expected = channels_last(load_translator(folder, "cpu").translate(given, "photos2anime"))
     assert np.abs(np.load("drawn.npy").astype(int) - expected.astype(int)).max() <= 1
