@@ -29,12 +29,8 @@ LEAST_DISK = 1 << 30  # bytes: the demo needs half of it
 PYTHON = ((3, 11), (3, 14))  # from, and below, as pyproject.toml says
 INSTALL = "make install"
 SHOWN = ("torch", "opencv-python-headless", "pillow", "dvc", "mlflow")
-OPENCV = (
-    "opencv-python",
-    "opencv-python-headless",
-    "opencv-contrib-python",
-    "opencv-contrib-python-headless",
-)
+OPENCV = [f"opencv-{kind}" for kind in ("python", "python-headless", "contrib-python")]
+OPENCV += ["opencv-contrib-python-headless"]
 EXPORT = ("face2anime export", "pip install onnx onnxruntime onnxscript")
 EXTRAS = {  # what each is for, and how to get it
     "onnx": EXPORT,
