@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +13,7 @@ import typer
 from pipeline import profiles
 from pipeline.core import params
 from pipeline.core.commands import command_line, mistakes_in_one_line
-from pipeline.use import weights
+from pipeline.core.errors import StageError
 
 app = command_line(no_args_is_help=True)
 
@@ -130,15 +131,59 @@ def ship(
 
 
 @app.command()
+def export(
+    model: Annotated[
+        str,
+        typer.Argument(help="As of translate: shipped, champion, a variant, a folder."),
+    ],
+    onnx: Annotated[Path, typer.Option(help="The file to write.")],
+    to: Annotated[To, typer.Option(help="Of photos anime faces; of drawings photos.")] = To.anime,
+) -> None:
+    """A model as one ONNX file: aligned faces in, drawn faces out."""
+    from pipeline.use.model import choose
+
+    chosen, line = choose(model)
+    if line:
+        print(f"export: {line}", file=sys.stderr)
+    from pipeline.use.export import export  # torch: seconds
+
+    print(export(chosen, to.value, onnx))
+
+
+@app.command()
+def champion(
+    version: Annotated[int | None, typer.Argument(help="its number; none: lists them")] = None,
+) -> None:
+    """The versions of the model in MLflow's registry; or make one of them the champion."""
+    from pipeline.core import registry  # pandas: a second
+
+    if version is not None:
+        registry.crown(str(version))
+    known = registry.versions()
+    for each in known:
+        print(" ".join([f"{each.number:>3} {each.variant}", *each.aliases]))
+    if not known:
+        print("none is registered: dvc repro trains, compares and registers the winner")
+
+
+@app.command()
 def doctor(
     fetch: Annotated[bool, typer.Option("--fetch", help="Get the files that are missing.")] = False,
 ) -> None:
-    """Public weights: what each is for, its licence, and where it is or how to get it."""
+    """What is here and works, and the command that mends what does not."""
+    from pipeline.use import doctor, weights
+
+    failed = False
     if fetch:
-        weights.fetch()
-    for line in weights.listing():
-        print(line)
-    raise typer.Exit(bool(weights.missing()))
+        try:
+            weights.fetch()
+        except StageError as error:
+            print(f"face2anime: {error}", file=sys.stderr)
+            failed = True
+    for finding in doctor.examine():
+        print(finding.line, flush=True)
+        failed = failed or finding.fails
+    raise typer.Exit(failed)
 
 
 def main() -> None:

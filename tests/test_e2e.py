@@ -141,6 +141,14 @@ def test_one_run_a_stage_and_evaluation_in_its_training(project: Path) -> None:
     assert any("kid" in name for name in train.data.metrics)
 
 
+def test_the_winner_is_registered_as_the_champion(project: Path) -> None:
+    mlflow.set_tracking_uri(f"sqlite:///{project / FIRST}")
+    champion = mlflow.MlflowClient().get_model_version_by_alias("face2anime", "champion")
+    board = pd.read_csv(project / "reports/leaderboard.csv")
+    assert champion.tags["variant"] == board["variant"].iloc[0]
+    assert champion.tags["measured"].endswith(f"/{board['variant'].iloc[0]}.json")
+
+
 def test_nothing_runs_twice_and_the_tree_stays_clean(project: Path) -> None:
     assert "Running stage" not in dvc(project, "repro")
     assert run(project, "git", "status", "--porcelain") == ""

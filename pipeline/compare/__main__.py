@@ -2,11 +2,12 @@
 
 Reads ``reports/metrics/VARIANT.json`` of every row of ``variants``; see `ranking` for the rule.
 Writes ``reports/leaderboard.csv``, ``reports/compare.json``, ``reports/summary.json`` and
-``reports/index.html``.
+``reports/index.html``. The winner is registered with MLflow, see `register`.
 """
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +17,7 @@ import typer
 from models.runtime.files import write_bytes
 from pipeline.compare import ranking, report
 from pipeline.compare.facts import facts
+from pipeline.compare.register import register
 from pipeline.core import params, stage, tracking
 from pipeline.core.errors import StageError
 from pipeline.core.paths import LEADERBOARD
@@ -52,6 +54,8 @@ def main(show: Annotated[bool, typer.Option(help="Only print the result again.")
         run.tag(winner=winner)
         run.artifact(LEADERBOARD)
         run.artifact(PAGE)
+        told = register(winner, metrics, settings.direction, run)
+    print(f"compare: {told}", file=sys.stderr)
     print(ranking.summary(board))
 
 

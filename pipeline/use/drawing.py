@@ -1,8 +1,9 @@
-"""The faces of a picture, translated: what `translate`, `serve` and the Python API share."""
+"""The faces of a picture, translated: for `translate`, `serve`, Python and the registered model."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -49,8 +50,10 @@ class Drawer:
     Several threads may ask it; it does one picture after the other.
     """
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, networks: tuple[Path, Path] | None = None) -> None:
+        """``networks``: the files that find faces in photos; None: those of this machine."""
         self.model = model
+        self._networks = networks
         self._lock = Lock()
         self._finders: dict[str, Finder] = {}
         self._translator: Translator | None = None
@@ -91,7 +94,7 @@ class Drawer:
     def _finder(self, to: str) -> Finder:
         domain = DIRECTIONS[DIRECTION[to]][0]
         if domain not in self._finders:
-            self._finders[domain] = faces.finder(domain)
+            self._finders[domain] = faces.finder(domain, self._networks)
         return self._finders[domain]
 
     def _loaded(self) -> Translator:

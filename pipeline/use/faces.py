@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -29,8 +30,10 @@ class Face:
 Finder = Callable[[np.ndarray], list[Face]]  # of uint8 RGB [H, W, 3]
 
 
-def finder(domain: str) -> Finder:
+def finder(domain: str, networks: tuple[Path, Path] | None = None) -> Finder:
     """What finds the faces of ``domain`` ("photos" or "anime"); not for several threads.
+
+    ``networks``: the files of CenterFace and of the face mesh; None: those of this machine.
 
     Raises ModelError where the public weights for photos are missing, and StageError where the
     detector of drawings is blind.
@@ -39,10 +42,10 @@ def finder(domain: str) -> Finder:
         return _drawn()
     from pipeline.imaging import photo_faces
 
-    networks = photo_faces.PhotoFaces(*photo_faces.weights())
+    photo = photo_faces.PhotoFaces(*(networks or photo_faces.weights()))
 
     def photographed(rgb: np.ndarray) -> list[Face]:
-        return _in_order([Face(face.eyes, face.points) for face in networks.find(rgb)])
+        return _in_order([Face(face.eyes, face.points) for face in photo.find(rgb)])
 
     return photographed
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -30,18 +29,15 @@ def missing() -> list[str]:
     return [name for name in TABLE if isinstance(_found(name), ModelError)]
 
 
-def listing() -> Iterator[str]:
-    """A line for each row of the table: name, purpose, licence, and where it is or its command."""
-    names, purposes, licences = (
-        max(map(len, column))
-        for column in zip(*((n, w.purpose, w.licence) for n, w in TABLE.items()), strict=True)
-    )
-    for name, weights in TABLE.items():
-        told = f"{name:<{names}}  {weights.purpose:<{purposes}}  {weights.licence:<{licences}}"
-        found = _found(name)
-        if isinstance(found, Path) and found.is_relative_to(Path.cwd()):
-            found = found.relative_to(Path.cwd())
-        yield f"{told}  {found}"
+def found() -> dict[str, Path | ModelError]:
+    """Of each row of the table where its file is, seen from here, or what says how to get it."""
+    places: dict[str, Path | ModelError] = {}
+    for name in TABLE:
+        place = _found(name)
+        if isinstance(place, Path) and place.is_relative_to(Path.cwd()):
+            place = place.relative_to(Path.cwd())
+        places[name] = place
+    return places
 
 
 def fetch() -> None:

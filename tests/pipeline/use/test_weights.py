@@ -17,7 +17,7 @@ from models.public import door
 from models.public.table import TABLE, Weights
 from pipeline import cli
 from pipeline.core.errors import StageError
-from pipeline.use import weights
+from pipeline.use import doctor, weights
 from tests.project import ROOT
 
 CONTENT = b"a network"
@@ -104,24 +104,25 @@ def test_doctor_lists_fetches_and_tells_what_to_do_offline(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    told = "some_net  a test  MIT  "
-    doctor = CliRunner()
-    listed = doctor.invoke(cli.app, ["doctor"])
-    assert (listed.exit_code, listed.stdout) == (
-        1,
-        f"{told}some_net is not here: face2anime doctor --fetch\n",
-    )
+    monkeypatch.setattr(doctor, "TABLE", weights.TABLE)
+    monkeypatch.setattr(doctor, "CHECKS", {"public weights": doctor._weights})
+    told = f"{'some_net':<26}a test, MIT"
+    missing = f"missing {told}: some_net is not here: face2anime doctor --fetch\n"
+    runner = CliRunner()
+    listed = runner.invoke(cli.app, ["doctor"])
+    assert (listed.exit_code, listed.stdout) == (1, missing)
     (tmp_path / "index").rename(tmp_path / "moved")
-    offline = doctor.invoke(cli.app, ["doctor", "--fetch"])
-    assert isinstance(offline.exception, StageError)
+    offline = runner.invoke(cli.app, ["doctor", "--fetch"])
+    assert (offline.exit_code, offline.stdout) == (1, missing)
     assert re.fullmatch(
-        r"cannot fetch face2anime-some-weights==1\.0 \(pip: .+\): with a network, "
-        "face2anime doctor --fetch",
-        str(offline.exception),
+        r"fetching .*\nface2anime: cannot fetch face2anime-some-weights==1\.0 \(pip: .+\): with a "
+        r"network, face2anime doctor --fetch\n",
+        offline.stderr,
     )
     (tmp_path / "moved").rename(tmp_path / "index")
-    fetched = doctor.invoke(cli.app, ["doctor", "--fetch"])
-    assert (fetched.exit_code, fetched.stdout) == (0, f"{told}{file.relative_to(tmp_path)}\n")
+    fetched = runner.invoke(cli.app, ["doctor", "--fetch"])
+    listed = f"ok      {told}, {file.relative_to(tmp_path)}\n"
+    assert (fetched.exit_code, fetched.stdout) == (0, listed)
 
 
 def test_the_page_says_what_the_table_says() -> None:
