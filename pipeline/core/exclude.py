@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-import pandas as pd
+if TYPE_CHECKING:  # pandas takes seconds: every command reads params, and few look at tables
+    import pandas as pd
 
-from crawl.posts import Post
+    from crawl.posts import Post
 
 # Columns of any table of the pipeline that may name one of its images.
 _NAMES = ["id", "raw_id", "url", "md5", "file"]
@@ -42,6 +44,8 @@ class Exclusions:
 
     def mask(self, frame: pd.DataFrame) -> pd.Series:
         """True for the rows of ``frame``, any table of the pipeline, that are excluded."""
+        import pandas as pd
+
         excluded = pd.Series(False, index=frame.index)
         if self._images:
             for column in frame.columns.intersection(_NAMES):

@@ -37,6 +37,7 @@ from tests.bench.profile_step import cases, profile_section
 from tests.bench.sharing import sharing_section
 from tests.bench.training import training_section
 from tests.bench.upscaling import upscaling_section
+from tests.bench.using import using_section
 from tests.project import ROOT, copy_project, environment
 
 REPORT = ROOT / "reports/benchmarks.md"
@@ -145,6 +146,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Path], str]]] = {
     "profile": ("Where a step's time goes", lambda _: profile_section(list(cases()))),
     "inference": ("Inference", lambda _: inference_section()),
     "evaluation": ("Evaluation", evaluating_section),
+    "use": ("Use: a photo in, a drawing out", lambda _: using_section()),
     "upscaling": ("Enlarging pictures", lambda _: upscaling_section()),
     "memory": ("Memory over a long training", lambda _: memory_line()),
     "tried": ("What was tried for speed", lambda _: TRIED.read_text(encoding="utf-8")),

@@ -51,7 +51,7 @@ def find_red(rgb: np.ndarray) -> list[Face]:
 @pytest.fixture
 def red_eyes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Both kinds of faces are found by `find_red`."""
-    monkeypatch.setattr(faces, "finder", lambda domain: other(domain) and find_red)
+    monkeypatch.setattr(faces, "finder", lambda domain, networks=None: other(domain) and find_red)
 
 
 def write_model(folder: Path, seed: int = 0, **origin: Any) -> Path:

@@ -135,7 +135,7 @@ def test_the_camera_takes_a_picture(
     browser: Browser, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looked_at: list[np.ndarray] = []
-    monkeypatch.setattr(faces, "finder", lambda domain: lambda rgb: looked_at.append(rgb) or [])
+    monkeypatch.setattr(faces, "finder", lambda *_: lambda rgb: looked_at.append(rgb) or [])
     page = opened(browser, address, 390, False)
     page.click("#camera")
     expect(page.locator("#shoot")).to_be_visible()
