@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from pipeline.core import tracking
+from tests.pipeline.conftest import write_params
 
 # What DVC records for a folder with one file: the md5 of its listing.
 LISTING = [{"md5": hashlib.md5(b"images").hexdigest(), "relpath": "shard"}]
@@ -31,7 +32,14 @@ def make_stage(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def runs() -> list[mlflow.entities.Run]:
-    return mlflow.search_runs(experiment_names=[tracking.EXPERIMENT], output_format="list")
+    return mlflow.search_runs(search_all_experiments=True, output_format="list")
+
+
+@pytest.fixture
+def project(project: Path) -> Path:
+    """With params: a training asks them what it runs on."""
+    write_params({"compute": {"device": "cpu"}})
+    return project
 
 
 def test_run_holds_params_inputs_metrics_and_artifacts(
@@ -49,7 +57,7 @@ def test_run_holds_params_inputs_metrics_and_artifacts(
     (logged,) = runs()
     assert logged.info.status == "FINISHED"
     assert logged.data.params == {"faces.size": "64"}
-    assert logged.data.metrics == {"kept": 3, "by_source.booru": 2.5, "loss": 0.25}
+    assert logged.data.metrics == {"kept": 3, "by_source.booru": 2.5, "losses/loss": 0.25}
     assert logged.data.tags["stage"] == "faces"
     assert logged.data.tags["dvc_experiment"] == "workspace"
     digests = {item.dataset.name: item.dataset.digest for item in logged.inputs.dataset_inputs}
