@@ -55,8 +55,8 @@ PORT ?= 5000
 ui: install  ## the MLflow UI on this project's runs, at PORT=5000
 	@python -m pipeline.compare.ui --port $(PORT)
 
-# Without files, controls and what all variants share: 120 columns are enough.
-DROP := (checkpoints|reports|data|models|pipeline|crawl).*|State|Executor|Created|.*_(copy|shuffled)|evaluator|anime|photos|duplicates_dropped
+# KID, faces found and what was changed of two variants: 120 columns are enough.
+DROP ?= (checkpoints|reports|data|models|pipeline|crawl).*|State|Executor|Created|.*_(copy|shuffled)|.*[.]kept|evaluator|winner|anime|photos|duplicates_dropped
 experiments: install  ## DVC's experiments, a line each: what was changed, and the scores
 	@python -m dvc exp show --only-changed --no-pager --drop '$(DROP)' $(EXPERIMENTS)
 

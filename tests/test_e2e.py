@@ -225,6 +225,7 @@ def test_dvc_shows_metrics_plots_and_experiments(project: Path) -> None:
     dvc(project, "plots", "show")
     page = (project / "dvc_plots/index.html").read_text(encoding="utf-8")
     assert "train/xgan" in page and "evaluate" in page
+    assert "KID of held-out photos as anime" in page and "there and back" in page
     table = dvc(project, "exp", "show", "--md")
     assert "workspace" in table and "xgan.kid" in table
 
@@ -239,6 +240,11 @@ def test_experiments_land_in_the_one_store(project: Path) -> None:
     logged = Counter(run.data.tags["dvc_experiment"] for run in runs(project))
     # Each compares; where evaluation changed, both variants are evaluated in runs of their own.
     assert logged == {"workspace": before, "apart": 1, "queued": 3, "here": 3}
+    wide = ["env", "COLUMNS=150", "make", "--old-file=install"]
+    table = run(project, *wide, "experiments")
+    named = ("xgan.kid", "evaluate.sheet_rows", "apart", "queued", "here")
+    assert all(name in table for name in named), table
+    assert not any(name in table for name in ("_copy", "Created", "data/splits", "…")), table
     listed = dvc(project, "exp", "list")
     assert all(name in listed for name in ("apart", "queued", "here"))
     run(project, "git", "checkout", "--", "params.yaml", "dvc.lock", "reports")

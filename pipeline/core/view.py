@@ -25,10 +25,12 @@ VIEW = "models"  # of the table that `make ui` opens
 VIEW_TAG = f"mlflow.sharedViewState.{VIEW}"
 NOTE = "mlflow.note.content"  # shown as the description of a run or an experiment
 COLUMNS = (
-    "tags.`changed`", "metrics.`kid`", "metrics.`face_found`", "metrics.`kept`",
-    "metrics.`cycle`", "metrics.`minutes`", "tags.`device`", "tags.`variant`",
+    "metrics.`kid`", "metrics.`face_found`", "metrics.`kept`", "metrics.`cycle`",
+    "metrics.`minutes`", "tags.`variant`", "tags.`changed`", "tags.`device`",
     "tags.`dvc_experiment`", "tags.`data`",
 )  # fmt: skip
+TICK, NAME = "0", "attributes.`Run Name`"  # the first columns, as the table calls them
+WIDTHS = {NAME: 290, "tags.`changed`": 180, "tags.`device`": 140} | dict.fromkeys(COLUMNS[:5], 90)
 # In the order of the page. MLflow calls so what has no slash.
 SECTIONS = (
     "Model metrics", "quality", "kept", "held_out", "losses", "quality_controls", "kept_controls",
@@ -84,6 +86,8 @@ def table() -> str:
         "orderByKey": "metrics.`kid`",
         "orderByAsc": True,
         "selectedColumns": list(COLUMNS),
+        "columnOrder": [TICK, NAME, *COLUMNS],
+        "columnWidths": WIDTHS,
         "compareRunSections": sections,
         "compareRunCharts": [],
         "isAccordionReordered": True,
