@@ -8,7 +8,6 @@ environment are not asked.
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,9 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+from PIL import Image
 
-from pipeline.core import params as sections
-from pipeline.core import store, view
+from pipeline.core import origin, store, view
 from pipeline.core.errors import StageError
 from pipeline.core.store import mlflow as mlflow
 from pipeline.core.store import store_uri as store_uri
@@ -61,10 +60,8 @@ class Beginning:
     def go_on(self, client: MlflowClient, run_id: str, run: Run) -> None:
         """Log what ``run`` has not yet, and have it be running again."""
         client.update_run(run_id, status="RUNNING")
-        source = [
-            tag for tag in self.tags.items() if tag[0] in SOURCE or tag[0] not in run.data.tags
-        ]
-        client.log_batch(run_id, tags=[mlflow.entities.RunTag(*tag) for tag in source])
+        source = [mlflow.entities.RunTag(*tag) for tag in self.tags.items() if tag[0] in SOURCE]
+        client.log_batch(run_id, tags=source)
         self._log(client, run_id, run.data.params)
 
     def _log(self, client: MlflowClient, run_id: str, known: Mapping[str, str]) -> None:
@@ -120,6 +117,13 @@ class StageRun:
             self.send(lambda client, run_id: client.log_artifacts(run_id, str(path), where))
         else:
             self.send(lambda client, run_id: client.log_artifact(run_id, str(path), folder))
+
+    def picture(self, path: Path, name: str) -> None:
+        """Show a picture among the charts, beside those of this name by other runs."""
+        with Image.open(path) as opened:
+            picture = opened.convert("RGB")
+        key = f"{view.PICTURES}/{name}"
+        self.send(lambda client, run_id: client.log_image(run_id, picture, key=key, step=0))
 
     def tag(self, **tags: str) -> None:
         """Set tags on the run."""
@@ -186,11 +190,11 @@ def stage_run(
     values = flatten(params)
     earlier = next(iter(_runs_with_key(client, resume_key, most=1)), None) if resume_key else None
     known = {**(tags or {}), **({"key": resume_key} if resume_key else {})}
-    if earlier and "device" in earlier.data.tags:
-        known.setdefault("device", earlier.data.tags["device"])
     # A second evaluation of one training is a run of its own that has the training's params.
     before = earlier.data.params if earlier else {}
-    beginning = _beginning(name, known, {**before, **values}, md5s_of(inputs))
+    device = earlier.data.tags.get("device", "") if earlier else ""
+    beginning = _beginning(name, known, device)
+    beginning.params, beginning.inputs = {**before, **values}, origin.md5s_of(inputs)
     run = StageRun(client, beginning, earlier if earlier and _fits(earlier, values) else None)
     try:
         yield run
@@ -209,31 +213,13 @@ def newest_metric(key: str, name: str) -> float:
     return float("nan")
 
 
-def md5s_of(paths: Sequence[Path]) -> dict[str, str]:
-    """Path → the md5 that ``dvc.lock`` will have for this dependency of the running stage.
+def _beginning(name: str, tags: Mapping[str, str], device: str) -> Beginning:
+    """How a run of stage ``name`` is called, tagged and described; ``device`` trained it, if known.
 
-    ``unversioned`` when the stage was not started by DVC, or DVC does not watch the path.
+    ``tags`` that name a device are of a training elsewhere, by params that are not those here.
     """
-    name = os.environ.get("DVC_STAGE")
-    if not name or not paths:
-        return {path.as_posix(): "unversioned" for path in paths}
-    from dvc.repo import Repo  # a second, which only stages that DVC runs need
-
-    # DVC has just hashed these to decide that the stage must run, and remembers it.
-    dependencies = Repo(".").stage.load_one("dvc.yaml", name).deps
-    known = {item.def_path: item for item in dependencies}
-    return {
-        text: known[text].get_hash().value if text in known else "unversioned"
-        for text in (path.as_posix() for path in paths)
-    }
-
-
-def _beginning(
-    name: str, tags: Mapping[str, str], params: Mapping[str, Any], inputs: Mapping[str, str]
-) -> Beginning:
-    """How a run of stage ``name`` is called, tagged and described."""
     kind, _, variant = name.partition("@")
-    experiment, commit = _experiment(), _git_commit()
+    experiment, commit = origin.experiment(), origin.git_commit()
     told = {
         "mlflow.source.name": f"python -m pipeline.{kind}",
         "mlflow.source.type": "LOCAL",
@@ -245,28 +231,20 @@ def _beginning(
     if commit:
         told |= {"mlflow.source.git.commit": commit, "git_commit": commit}
     changes: dict[str, Any] = {}
-    if kind == TRAIN and "device" not in tags:  # else trained elsewhere, by other params
+    if kind == TRAIN and "device" not in tags:
         changes = view.changed(variant)
-        told["device"] = _device()
+        told["device"] = device or origin.device()
         told["changed"] = view.told(changes)
     told[view.NOTE] = view.note(name, changes, experiment, commit)
     called = view.run_name(name, changes, experiment)
-    return Beginning(name, called, {**told, **tags}, dict(params), dict(inputs))
-
-
-def _device() -> str:
-    """What trainings run on here, in words."""
-    from models.runtime.device import pick_device  # torch: seconds, and of a training only
-    from models.training.run_file import device_name
-
-    return device_name(pick_device(sections.load(sections.Compute).device))
+    return Beginning(name, called, {**told, **tags})
 
 
 def _fits(run: Run, params: Mapping[str, Any]) -> bool:
     """Whether ``run`` is of this experiment and no param of it would have to change."""
     known = run.data.params
     same = all(known.get(key, str(value)) == str(value) for key, value in params.items())
-    return same and run.data.tags.get("dvc_experiment") == _experiment()
+    return same and run.data.tags.get("dvc_experiment") == origin.experiment()
 
 
 def _runs_with_key(client: MlflowClient, key: str, most: int = 1000) -> list[Run]:
@@ -276,18 +254,6 @@ def _runs_with_key(client: MlflowClient, key: str, most: int = 1000) -> list[Run
     return list(
         client.search_runs([experiment], f"tags.key = '{key}'", max_results=most, order_by=order)
     )
-
-
-def _experiment() -> str:
-    """The name of the DVC experiment that runs, or `view.WORKSPACE` for a plain ``dvc repro``."""
-    return os.environ.get("DVC_EXP_NAME") or view.WORKSPACE
-
-
-def _git_commit() -> str:
-    result = subprocess.run(
-        ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False
-    )
-    return result.stdout.strip() if result.returncode == 0 else ""
 
 
 def _milliseconds() -> int:

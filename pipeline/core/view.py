@@ -26,15 +26,15 @@ VIEW_TAG = f"mlflow.sharedViewState.{VIEW}"
 NOTE = "mlflow.note.content"  # shown as the description of a run or an experiment
 COLUMNS = (
     "metrics.`kid`", "metrics.`face_found`", "metrics.`kept`", "metrics.`cycle`",
-    "metrics.`minutes`", "tags.`variant`", "tags.`changed`", "tags.`device`",
-    "tags.`dvc_experiment`", "tags.`data`",
+    "metrics.`minutes`", "tags.`device`", "tags.`variant`", "tags.`changed`", "tags.`data`",
 )  # fmt: skip
 TICK, NAME = "0", "attributes.`Run Name`"  # the first columns, as the table calls them
-WIDTHS = {NAME: 290, "tags.`changed`": 180, "tags.`device`": 140} | dict.fromkeys(COLUMNS[:5], 90)
-# In the order of the page. MLflow calls so what has no slash.
+WIDTHS = {NAME: 290, "tags.`changed`": 180, "tags.`device`": 110} | dict.fromkeys(COLUMNS[:5], 90)
+PICTURES = "pictures"  # the section of translations
+# In the order of the page. MLflow calls the first so: it has what has no slash.
 SECTIONS = (
-    "Model metrics", "quality", "kept", "held_out", "losses", "quality_controls", "kept_controls",
-    "training", "System metrics",
+    "Model metrics", PICTURES, "held_out", "quality", "kept", "losses", "quality_controls",
+    "kept_controls", "training", "System metrics",
 )  # fmt: skip
 PROGRESS = {"seconds", "images_seen", "resumed_from", "parameters", "lr", "images_per_second"}
 WORKSPACE = "workspace"  # the experiment of a plain `dvc repro`, as `dvc exp show` calls it

@@ -56,6 +56,8 @@ def main(variant: Annotated[str, typer.Option(help="A row of `variants`.")]) -> 
         run.tag(**result["comparable"])
         run.artifact(stage.METRICS / f"{variant}.json", "evaluation")
         run.artifact(folder, "evaluation")
+        for direction in DIRECTIONS:
+            run.picture(folder / f"{direction}-strip.png", direction)
 
 
 if __name__ == "__main__":

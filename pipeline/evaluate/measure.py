@@ -19,6 +19,7 @@ from pipeline.core import view
 from pipeline.evaluate.evaluator import COLOUR_RULE, Evaluator
 from pipeline.evaluate.truth import with_truth
 
+DIGITS = 3  # after the point, of a run's scores in a table
 OTHER = {"val": "test", "test": "val"}
 
 Held = Mapping[str, Mapping[str, Domain]]  # split → domain → images
@@ -137,7 +138,8 @@ def headline(result: Mapping[str, Any], seconds: float) -> dict[str, float]:
 
     The few, photos to anime: ``kid``, ``face_found`` and ``kept`` (a mean over labels), shares in
     [0, 1], ``cycle`` (`evaluate_direction`'s ``cycle_l1``) and ``minutes`` of training, from
-    ``seconds``. What was not measured is left out. Test images are for the winner alone.
+    ``seconds``, all rounded to be read in a table. What was not measured is left out. Test images
+    are for the winner alone.
     """
     block = result["val"][next(iter(DIRECTIONS))]
     kept = [head["translated"]["value"] for name, head in block["agreement"].items()
@@ -149,7 +151,6 @@ def headline(result: Mapping[str, Any], seconds: float) -> dict[str, float]:
         "kept": sum(kept) / len(kept) if kept else math.nan,
         "cycle": block["cycle_l1"],
         "minutes": seconds / 60,
-        "parameters": result["parameters"],
     }
-    known = {name: value for name, value in few.items() if not math.isnan(value)}
-    return {**known, **view.scores(result["val"])}
+    known = {name: round(value, DIGITS) for name, value in few.items() if not math.isnan(value)}
+    return {**known, "parameters": result["parameters"], **view.scores(result["val"])}

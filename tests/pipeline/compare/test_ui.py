@@ -8,8 +8,10 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
+from http.server import HTTPServer, SimpleHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -38,6 +40,34 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def test_the_browser_is_opened_once_the_server_answers(tmp_path: Path):
+    """``BROWSER`` names what Python opens pages with: here a script that notes the address."""
+    script = tmp_path / "browser"
+    script.write_text(f'#!/bin/sh\necho "$1" > "{tmp_path}/opened"\n', encoding="utf-8")
+    script.chmod(0o755)
+    server = HTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    address = f"http://127.0.0.1:{server.server_port}"
+    code = f"from pipeline.compare.ui import open_when_up as o; o({address!r}, 'http://x/#/runs')"
+    env = environment(PYTHONPATH=str(ROOT), BROWSER=f"{script} %s")
+    try:
+        subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=env, check=True,
+                       stderr=subprocess.DEVNULL)  # fmt: skip
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert (tmp_path / "opened").read_text(encoding="utf-8").strip() == "http://x/#/runs"
+
+
+def test_no_browser_in_a_terminal(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sys, "platform", "linux")
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    assert not ui.has_screen()
+    monkeypatch.setenv("DISPLAY", ":0")
+    assert ui.has_screen()
 
 
 @pytest.fixture
