@@ -33,7 +33,7 @@ WIDTHS = {NAME: 290, "tags.`changed`": 180, "tags.`device`": 110} | dict.fromkey
 PICTURES = "pictures"  # the section of translations
 # In the order of the page. MLflow calls the first so: it has what has no slash.
 SECTIONS = (
-    "Model metrics", PICTURES, "held_out", "quality", "kept", "losses", "quality_controls",
+    "Model metrics", "held_out", "quality", "kept", PICTURES, "losses", "quality_controls",
     "kept_controls", "training", "System metrics",
 )  # fmt: skip
 PROGRESS = {"seconds", "images_seen", "resumed_from", "parameters", "lr", "images_per_second"}

@@ -75,7 +75,7 @@ def link(project: Path):
     """What `make ui` printed, of a store with one trained model; its server answers."""
     write_params({"compute": {"device": "cpu"}})
     with tracking.stage_run("train@xgan", {"train.lr": 1}, tags={"variant": "xgan"}) as run:
-        run.metrics({"kid": 1.25, "face_found": 0.5, "kept": 0.75, "minutes": 3})
+        run.metrics({"kid": 1.25, "face_found": 0.5, "kept": 0.75, "cycle": 0.125, "minutes": 3})
     with tracking.stage_run("faces", {}) as run:
         run.metrics({"kept": 7})
     port = free_port()
