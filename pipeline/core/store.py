@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from filelock import FileLock
@@ -143,8 +144,9 @@ def experiment_id(client: mlflow.MlflowClient, name: str) -> str:
     told = {view.NOTE: view.ABOUT[name]} if view.NOTE not in known else {}
     if name == view.MODELS and known.get(view.VIEW_TAG) != view.table():
         told[view.VIEW_TAG] = view.table()
-    for key, value in told.items():
-        client.set_experiment_tag(identity, key, value)
+    with suppress(*failures()):  # on a server, who may log need not be who may describe
+        for key, value in told.items():
+            client.set_experiment_tag(identity, key, value)
     return str(identity)
 
 
