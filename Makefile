@@ -6,10 +6,10 @@ INSTALLED := $(VENV)/.installed
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help install demo test check bench ablation ui clean
+.PHONY: help install demo test check bench ablation ui experiments clean
 
 help:  ## what there is
-	@grep -hE '^[a-z-]+:.*##' Makefile | awk -F ':.*## ' '{printf "make %-9s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' Makefile | awk -F ':.*## ' '{printf "make %-11s %s\n", $$1, $$2}'
 
 install: $(INSTALLED) scm  ## the environment in .venv, with the pinned versions
 
@@ -51,9 +51,15 @@ SEEDS ?= 1,2,3
 ablation: install  ## all variants over SEEDS=1,2,3 as DVC experiments, tabulated in reports/ablation.md
 	python -m pipeline.compare.ablation --seeds $(SEEDS)
 
-ui: install  ## the MLflow UI on this project's runs
-	python -m pipeline.compare.ui
+PORT ?= 5000
+ui: install  ## the MLflow UI on this project's runs, at PORT=5000
+	@python -m pipeline.compare.ui --port $(PORT)
+
+# KID, faces found and what was changed of two variants: 120 columns are enough.
+DROP ?= (checkpoints|reports|data|models|pipeline|crawl).*|State|Executor|Created|.*_(copy|shuffled)|.*[.]kept|evaluator|winner|anime|photos|duplicates_dropped
+experiments: install  ## DVC's experiments, a line each: what was changed, and the scores
+	@python -m dvc exp show --only-changed --no-pager --drop '$(DROP)' $(EXPERIMENTS)
 
 clean:  ## remove what a run made, but not .venv, public weights or DVC's cache
 	@mkdir -p .cache && find .cache -mindepth 1 -maxdepth 1 ! -name weights -exec rm -rf {} +
-	rm -rf data checkpoints mlruns mlflow.db reports/index.html reports/leaderboard.csv reports/datasets reports/sheets reports/plots
+	rm -rf data checkpoints mlruns mlflow.db reports/index.html reports/held_out.csv reports/leaderboard.csv reports/datasets reports/sheets reports/plots

@@ -22,7 +22,7 @@ import mlflow
 import pandas as pd
 import pytest
 
-from pipeline.core import yaml_files
+from pipeline.core import view, yaml_files
 from tests.project import PATIENCE, copy_project, environment
 from tests.ssh_server import SSHD, ssh_server
 
@@ -50,8 +50,8 @@ STAGES = [
     "celeba",
     "split",
     "recognizer",
-    "train@cyclegan",
-    "train@xgan",
+    "cyclegan",  # a training, called by what it makes
+    "xgan",
     "compare",
 ]
 
@@ -130,15 +130,21 @@ def test_one_run_a_stage_and_evaluation_in_its_training(project: Path) -> None:
     logged = runs(project, FIRST)
     assert Counter(run.info.run_name for run in logged) == Counter(STAGES)
     assert {run.info.status for run in logged} == {"FINISHED"}
+    ours = {each.name: each.experiment_id for each in mlflow.search_experiments()}
+    assert set(ours) == {view.MODELS, view.STAGES}  # and no empty one of MLflow's own
+    models = [run for run in logged if run.info.experiment_id == ours[view.MODELS]]
+    assert {run.info.run_name for run in models} == {"cyclegan", "xgan"}
     for run in logged:
         assert run.data.params and run.data.metrics, run.info.run_name
         assert run.data.tags["git_commit"]
         inputs = [item.dataset for item in run.inputs.dataset_inputs]
         assert inputs or run.info.run_name == "demo", run.info.run_name
         assert all(len(item.digest) >= 32 for item in inputs), run.info.run_name
-    train = next(run for run in logged if run.info.run_name == "train@xgan")
+    train = next(run for run in logged if run.info.run_name == "xgan")
     assert {"train.lr", "variant.architecture", "evaluate.seed"} <= set(train.data.params)
-    assert any("kid" in name for name in train.data.metrics)
+    shown = {"kid", "cycle", "minutes", "held_out/kid_photos2anime", "quality/kid_anime2photos"}
+    assert shown <= set(train.data.metrics)
+    assert {"test_quality/kid_photos2anime"} <= set(logged[0].data.metrics)  # of `compare`
 
 
 def test_the_winner_is_registered_as_the_champion(project: Path) -> None:
@@ -227,6 +233,7 @@ def test_dvc_shows_metrics_plots_and_experiments(project: Path) -> None:
     dvc(project, "plots", "show")
     page = (project / "dvc_plots/index.html").read_text(encoding="utf-8")
     assert "train/xgan" in page and "evaluate" in page
+    assert "KID of held-out photos as anime" in page and "there and back" in page
     table = dvc(project, "exp", "show", "--md")
     assert "workspace" in table and "xgan.kid" in table
 
@@ -241,6 +248,11 @@ def test_experiments_land_in_the_one_store(project: Path) -> None:
     logged = Counter(run.data.tags["dvc_experiment"] for run in runs(project))
     # Each compares; where evaluation changed, both variants are evaluated in runs of their own.
     assert logged == {"workspace": before, "apart": 1, "queued": 3, "here": 3}
+    wide = ["env", "COLUMNS=150", "make", "--old-file=install"]
+    table = run(project, *wide, "experiments")
+    named = ("xgan.kid", "evaluate.sheet_rows", "apart", "queued", "here")
+    assert all(name in table for name in named), table
+    assert not any(name in table for name in ("_copy", "Created", "data/splits", "…")), table
     listed = dvc(project, "exp", "list")
     assert all(name in listed for name in ("apart", "queued", "here"))
     run(project, "git", "checkout", "--", "params.yaml", "dvc.lock", "reports")
@@ -277,7 +289,7 @@ def test_training_killed_goes_on_to_the_same_weights(project: Path) -> None:
     weights.unlink()
     dvc(project, "repro", "--force", "--single-item", "train@cyclegan")  # not from its run-cache
     assert weights.read_bytes() == expected
-    assert runs(project)[0].data.metrics["resumed_from"] > 0
+    assert runs(project)[0].data.metrics["training/resumed_from"] > 0
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,9 @@
 """Stage ``compare``: which variant is best, decided on validation and then reported once on test.
 
 Reads ``reports/metrics/VARIANT.json`` of every row of ``variants``; see `ranking` for the rule.
-Writes ``reports/leaderboard.csv``, ``reports/compare.json``, ``reports/summary.json`` and
-``reports/index.html``. The winner is registered with MLflow, see `register`.
+Writes ``reports/leaderboard.csv``, ``reports/held_out.csv``, ``reports/compare.json``,
+``reports/summary.json`` and ``reports/index.html``. The winner is registered with MLflow, see
+`register`.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ from models.runtime.files import write_bytes
 from pipeline.compare import ranking, report
 from pipeline.compare.facts import facts
 from pipeline.compare.register import register
-from pipeline.core import params, stage, tracking
+from pipeline.core import params, stage, tracking, view
 from pipeline.core.errors import StageError
 from pipeline.core.paths import LEADERBOARD
 
 RESULT = Path("reports/compare.json")
 SUMMARY = Path("reports/summary.json")
+HELD_OUT = Path("reports/held_out.csv")
 PAGE = Path("reports/index.html")
 
 
@@ -48,9 +50,13 @@ def main(show: Annotated[bool, typer.Option(help="Only print the result again.")
         write_bytes(LEADERBOARD, board.to_csv(index=False, float_format="%.6f").encode())
         known = facts(metrics, stage.METRICS.parent)
         write_bytes(PAGE, report.page(board, result, settings.direction, known).encode())
+        curves = report.held_out(stage.METRICS.parent, variants)
+        write_bytes(HELD_OUT, curves.to_csv(index=False, float_format="%.6g").encode())
         stage.write_json(RESULT, result)
         stage.write_json(SUMMARY, ranking.overview(board, stage.METRICS))
-        run.metrics(result)
+        # Of all that is on the page, what no training's run has: the winner on test images.
+        run.metrics(view.scores(metrics[winner]["test"], before="test_"))
+        run.metrics({f"checks/{name}": passed for name, passed in result["checks"][winner].items()})
         run.tag(winner=winner)
         run.artifact(LEADERBOARD)
         run.artifact(PAGE)

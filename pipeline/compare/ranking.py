@@ -40,6 +40,9 @@ SHOWN = {
     "kept_shuffled": "(chance)",
 }
 
+# Of a variant, in `dvc exp show`: what ranks, and by chance.
+TOLD = ("kid", "kid_copy", "found", "found_copy", "kept", "kept_shuffled")
+
 Metrics = Mapping[str, Any]  # what pipeline.evaluate writes for one variant
 
 
@@ -141,17 +144,16 @@ def checks(row: Mapping[str, Any]) -> dict[str, int]:
 
 
 def overview(board: pd.DataFrame, folder: Path) -> dict[str, Any]:
-    """The few numbers worth a column in `dvc exp show`: data set sizes, and validation scores."""
-    shown = ["rank", "kid", "kid_high", "kid_copy", "kid_floor", "found", "found_copy"]
-    shown += ["found_floor", "kept", "kept_shuffled", "diversity", "diversity_floor"]
-    shown += ["told_apart", "told_apart_floor", "evaluator", "data"]
+    """What `dvc exp show` has columns for: sizes of the data, and `TOLD` of each variant."""
     scores = {
-        str(row["variant"]): {name: row[name] for name in shown if name in row}
+        str(row["variant"]): {name: row[name] for name in TOLD if name in row}
         for row in board.to_dict("records")
     }
     split, dedupe = (_json(folder / f"{name}.json", name) for name in ("split", "dedupe"))
     sizes = {domain: sum(split[domain][s] for s in ("train", "val", "test")) for domain in split}
-    return {**sizes, "duplicates_dropped": dedupe["dropped"], **scores}
+    same = {name: board[name].iloc[0] for name in ("evaluator", "data")}  # of all variants
+    winner = {"winner": str(board["variant"].iloc[0])}
+    return {**sizes, "duplicates_dropped": dedupe["dropped"], **same, **winner, **scores}
 
 
 def summary(board: pd.DataFrame) -> str:

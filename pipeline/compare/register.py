@@ -36,7 +36,7 @@ def register(
     run.artifact(METRICS / f"{winner}.json")
     try:
         before = next((v for v in registry.versions() if CHAMPION in v.aliases), None)
-        version, new = registry.register(folder, winner, f"{run.run_id}/{winner}.json")
+        version, new = registry.register(folder, winner, run.run_id, f"{winner}.json")
         why_not = _why_not(before, version, metrics, winner, direction)
         if not why_not:
             registry.crown(version.number)

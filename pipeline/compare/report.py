@@ -163,9 +163,26 @@ def _charts(rows: Sequence[Row], direction: str) -> list[str]:
     return [svg for svg in drawn if svg]
 
 
-def _curves(reports: Path, kind: str, variants: Iterable[str]) -> list[str]:
+def held_out(reports: Path, variants: Iterable[str]) -> pd.DataFrame:
+    """The held-out curves of all variants, one below the other; for `dvc plots show`.
+
+    Columns: images, variant, then a measure each; what a variant was not measured for is empty.
+    """
+    frames = [
+        pd.DataFrame({"variant": name}, index=frame.index).join(frame).reset_index()
+        for name, frame in _frames(reports, "held_out", variants).items()
+    ]
+    return pd.concat(frames) if frames else pd.DataFrame(columns=["images", "variant"])
+
+
+def _frames(reports: Path, kind: str, variants: Iterable[str]) -> dict[str, pd.DataFrame]:
+    """Variant → its curves over images, where training left some."""
     files = {name: reports / "plots" / kind / f"{name}.csv" for name in variants}
-    frames = {n: pd.read_csv(p).set_index("images") for n, p in files.items() if p.is_file()}
+    return {n: pd.read_csv(p).set_index("images") for n, p in files.items() if p.is_file()}
+
+
+def _curves(reports: Path, kind: str, variants: Iterable[str]) -> list[str]:
+    frames = _frames(reports, kind, variants)
     titles = {str(name): words.curve(str(name)) for frame in frames.values() for name in frame}
     return charts.curves(frames, titles)
 

@@ -23,14 +23,13 @@ from filelock import FileLock
 
 from models.errors import ModelError
 from models.public.door import weights_file
-from models.runtime.files import read_json
-from pipeline.core import stage, tracking
+from models.runtime.files import CONFIG, WEIGHTS, read_json
+from pipeline.core import stage, store
 from pipeline.core.errors import StageError
-from pipeline.core.tracking import mlflow
+from pipeline.core.store import mlflow
 
 NAME = "face2anime"
 CHAMPION, PREVIOUS = "champion", "previous"  # aliases
-CONFIG, WEIGHTS = "config.json", "generator.safetensors"  # what a model's folder holds
 SOURCE = Path(__file__).parents[2]  # where the packages lie
 CODE = SOURCE / "pipeline/use/registered.py"
 PACKAGES = ("crawl", "models", "pipeline")
@@ -104,21 +103,26 @@ def crown(number: str) -> None:
         client.set_registered_model_alias(NAME, CHAMPION, number)
 
 
-def register(folder: Path, variant: str, measured: str) -> tuple[Version, bool]:
+def register(folder: Path, variant: str, run_id: str, measured: str) -> tuple[Version, bool]:
     """The version of the model in ``folder``, and whether it is new; there is one a model.
 
     Args:
         folder: with a trained model, as `models.checkpoint.save_translator` leaves it.
         variant: its name.
-        measured: "RUN_ID/FILE", the artifact with its metrics. A version keeps the newest.
+        run_id: the run that the model is logged into where it is new.
+        measured: the artifact there with its metrics. A version keeps the newest.
 
     Raises StageError where there is no registry.
     """
     files = digest(folder)
     with _registry() as client:
         known = [each for each in _versions(client) if each.digest == files]
-        number = known[0].number if known else _add(client, folder)
-        for key, value in {"digest": files, "variant": variant, "measured": measured}.items():
+        number = known[0].number if known else _add(client, folder, run_id)
+        for key, value in {
+            "digest": files,
+            "variant": variant,
+            "measured": f"{run_id}/{measured}",
+        }.items():
             client.set_model_version_tag(NAME, number, key, value)
         (version,) = [each for each in _versions(client) if each.number == number]
         return version, not known
@@ -140,10 +144,11 @@ def metrics_of(version: Version) -> Any:
 @contextmanager
 def _registry() -> Iterator[mlflow.MlflowClient]:
     """A client, for one process at a time; what the registry refuses is a StageError."""
-    mlflow.set_tracking_uri(tracking.store_uri())
+    client = store.open_store()
+    mlflow.set_tracking_uri(client.tracking_uri)
     try:
         with _quiet(), FileLock(stage.cache_dir() / "registry.lock"):
-            yield mlflow.MlflowClient()
+            yield client
     except (mlflow.exceptions.MlflowException, OSError) as error:
         raise StageError(str(error).splitlines()[0].rstrip(".")) from None
 
@@ -172,11 +177,11 @@ def _versions(client: mlflow.MlflowClient) -> list[Version]:
     ]
 
 
-def _add(client: mlflow.MlflowClient, folder: Path) -> str:
-    """Log the model into the open run and register it; returns the version's number."""
+def _add(client: mlflow.MlflowClient, folder: Path, run_id: str) -> str:
+    """Log the model into a run and register it; returns the version's number."""
     if not client.search_registered_models(f"name = '{NAME}'"):
         client.create_registered_model(NAME)
-    with TemporaryDirectory() as place:
+    with TemporaryDirectory() as place, mlflow.start_run(run_id=run_id):
         info = mlflow.pyfunc.log_model(
             name=NAME,
             python_model=str(CODE),

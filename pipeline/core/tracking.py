@@ -1,84 +1,173 @@
-"""The only importer of MLflow: one run a stage, in one store at the project's root.
+"""One run of MLflow a stage: params, inputs, metrics, curves, artifacts.
 
-``dvc exp run --temp`` and ``--queue`` work in a copy of the repository; `stage.root` is the parent
-there, so that all experiments land in one store.
+A training never dies of its log: what the store that is named does not take goes to the local one
+(`store`), which is said in one line. ``MLFLOW_RUN_ID`` and ``MLFLOW_EXPERIMENT_NAME`` of the
+environment are not asked.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from filelock import FileLock
+from PIL import Image
 
-from pipeline.core import stage
+from pipeline.core import origin, store, view
+from pipeline.core.errors import StageError
+from pipeline.core.store import mlflow as mlflow
+from pipeline.core.store import store_uri as store_uri
+from pipeline.core.view import flatten as flatten
 
-os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 if TYPE_CHECKING:
-    import mlflow
-elif "mlflow" in sys.modules:
-    mlflow = sys.modules["mlflow"]
-else:  # loaded when first used: seconds that a mistake in params.yaml need not wait for
-    _spec = importlib.util.find_spec("mlflow")
-    _spec.loader = importlib.util.LazyLoader(_spec.loader)
-    mlflow = sys.modules["mlflow"] = importlib.util.module_from_spec(_spec)
-    _spec.loader.exec_module(mlflow)
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
 
-EXPERIMENT = "face2anime"
-BATCH = 1000  # metrics per call that MLflow's API accepts
+EXPERIMENT = view.MODELS
+TRAIN = "train"  # the stage whose runs are models
+SOURCE = {"mlflow.source.name", "mlflow.source.git.commit", "git_commit"}  # of the newest part
 DIGEST = 36  # characters of a data set's digest that MLflow keeps; an md5 + '.dir' fits
 
 
-def store_uri() -> str:
-    """``MLFLOW_TRACKING_URI`` or the SQLite file at the project's root."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{stage.root() / 'mlflow.db'}"
+@dataclass
+class Beginning:
+    """What a run has when it begins."""
+
+    stage: str  # as DVC calls it: `faces`, `train@xgan`
+    name: str
+    tags: dict[str, str]
+    params: dict[str, Any] = field(default_factory=dict)
+    inputs: dict[str, str] = field(default_factory=dict)  # path → md5
+
+    @property
+    def experiment(self) -> str:
+        """Models have an experiment of their own."""
+        return view.MODELS if self.stage.split("@")[0] == TRAIN else view.STAGES
+
+    def begin(self, client: MlflowClient) -> str:
+        """Create the run; its id."""
+        where = store.experiment_id(client, self.experiment)
+        run = client.create_run(where, tags=self.tags, run_name=self.name)
+        self._log(client, run.info.run_id, {})
+        return run.info.run_id
+
+    def go_on(self, client: MlflowClient, run_id: str, run: Run) -> None:
+        """Log what ``run`` has not yet, and have it be running again."""
+        client.update_run(run_id, status="RUNNING")
+        source = [mlflow.entities.RunTag(*tag) for tag in self.tags.items() if tag[0] in SOURCE]
+        client.log_batch(run_id, tags=source)
+        self._log(client, run_id, run.data.params)
+
+    def _log(self, client: MlflowClient, run_id: str, known: Mapping[str, str]) -> None:
+        entities = mlflow.entities
+        new = {key: str(value) for key, value in self.params.items() if key not in known}
+        client.log_batch(run_id, params=[entities.Param(*param) for param in new.items()])
+        data_sets = [
+            entities.DatasetInput(entities.Dataset(path, md5[:DIGEST], "dvc", path))
+            for path, md5 in self.inputs.items()
+        ]
+        if data_sets:
+            client.log_inputs(run_id, datasets=data_sets)
 
 
 class StageRun:
     """The open run of a stage; every call logs into it."""
 
-    def __init__(self, run_id: str) -> None:
-        self.run_id = run_id
+    def __init__(self, client: MlflowClient, beginning: Beginning, run: Run | None = None) -> None:
+        """Begin a run, or go on with ``run``. Raises StageError where no store takes it."""
+        self._beginning, self._lost = beginning, False
+        if run is None:
+            self._begin(client)
+        else:
+            self.client, self.run_id = client, run.info.run_id
+            self.send(lambda client, run_id: beginning.go_on(client, run_id, run))
 
     def metrics(self, values: Mapping[str, Any]) -> None:
         """Log numbers; nested mappings get dotted names, anything that is no number is skipped."""
-        numbers = {
-            name: float(value)
+        now = _milliseconds()
+        numbers = [
+            mlflow.entities.Metric(view.metric(name), float(value), now, 0)
             for name, value in flatten(values).items()
             if isinstance(value, int | float) and value == value
-        }
-        if numbers:
-            mlflow.log_metrics(numbers)
+        ]
+        self.send(lambda client, run_id: client.log_batch(run_id, metrics=numbers))
 
     def curves(self, frame: pd.DataFrame, step: str = "images") -> None:
         """Log each column of ``frame`` as a curve over its column ``step``, in few calls."""
+        now = _milliseconds()
         points = [
-            mlflow.entities.Metric(str(column), float(row[column]), 0, int(row[step]))
+            mlflow.entities.Metric(view.curve(str(name)), float(row[name]), now, int(row[step]))
             for row in frame.to_dict("records")
-            for column in frame.columns
-            if column != step and pd.notna(row[column])
+            for name in frame.columns
+            if name != step and pd.notna(row[name])
         ]
-        for start in range(0, len(points), BATCH):
-            mlflow.MlflowClient().log_batch(self.run_id, metrics=points[start : start + BATCH])
+        self.send(lambda client, run_id: client.log_batch(run_id, metrics=points))
 
     def artifact(self, path: Path, folder: str | None = None) -> None:
-        """Keep a file, or all files of a folder, with the run."""
+        """Keep a file, or all files of a folder, with the run. Raises FileNotFoundError."""
+        path.stat()
         if path.is_dir():
-            mlflow.log_artifacts(str(path), folder or path.name)
+            where = folder or path.name
+            self.send(lambda client, run_id: client.log_artifacts(run_id, str(path), where))
         else:
-            mlflow.log_artifact(str(path), folder)
+            self.send(lambda client, run_id: client.log_artifact(run_id, str(path), folder))
+
+    def picture(self, path: Path, name: str) -> None:
+        """Show a picture among the charts, beside those of this name by other runs."""
+        with Image.open(path) as opened:
+            picture = opened.convert("RGB")
+        key = f"{view.PICTURES}/{name}"
+        self.send(lambda client, run_id: client.log_image(run_id, picture, key=key, step=0))
 
     def tag(self, **tags: str) -> None:
         """Set tags on the run."""
-        mlflow.set_tags(tags)
+        kept = [mlflow.entities.RunTag(key, value) for key, value in tags.items()]
+        self.send(lambda client, run_id: client.log_batch(run_id, tags=kept))
+
+    def end(self, status: str) -> None:
+        """Mark the run as ended: ``FINISHED`` or ``FAILED``."""
+        self.send(lambda client, run_id: client.set_terminated(run_id, status))
+
+    def send(self, call: Callable[[MlflowClient, str], Any]) -> None:
+        """Have ``call(client, run_id)`` log. Where that fails: in a run of the local store."""
+        if self._lost and not store.is_local(self.client):
+            return
+        try:
+            call(self.client, self.run_id)
+        except store.failures() as error:
+            if store.is_local(self.client) or not self._moved(error):
+                self._tell_lost(error)
+            else:
+                self.send(call)
+
+    def _begin(self, client: MlflowClient) -> None:
+        try:
+            self.client, self.run_id = client, self._beginning.begin(client)
+        except store.failures() as error:
+            if store.is_local(client):
+                raise store.unusable(error) from None
+            store.give_up(client.tracking_uri, error)
+            self._begin(store.open_local())
+
+    def _moved(self, error: Exception) -> bool:
+        """Whether what follows can be logged in a run of the local store."""
+        store.give_up(self.client.tracking_uri, error)
+        try:
+            self._begin(store.open_local())
+        except StageError:
+            return False
+        return True
+
+    def _tell_lost(self, error: Exception) -> None:
+        if not self._lost:
+            print(f"MLflow takes no more of this run: {store.reason(error)}", file=sys.stderr)
+        self._lost = True
 
 
 @contextmanager
@@ -97,124 +186,76 @@ def stage_run(
     on with, so that an evaluation lands in the run of its training. The run is marked failed when
     the body raises.
     """
-    _open_store()
+    client = store.open_store()
     values = flatten(params)
-    earlier = _run_with_key(resume_key) if resume_key else None
-    run = earlier if earlier and _fits(earlier, values) else None
-    with mlflow.start_run(run_id=run.info.run_id if run else None, run_name=name) as active:
-        mlflow.set_tags({**_common_tags(name, continued=run is not None), **(tags or {})})
-        if resume_key:
-            mlflow.set_tag("key", resume_key)
-        # A second evaluation of one training is a run of its own that has the training's params.
-        before = earlier.data.params if earlier else {}
-        known = run.data.params if run else {}
-        new = {key: value for key, value in {**before, **values}.items() if key not in known}
-        if new:
-            mlflow.log_params(new)
-        _log_inputs(active.info.run_id, inputs)
-        yield StageRun(active.info.run_id)
-
-
-def _fits(run: mlflow.entities.Run, params: Mapping[str, Any]) -> bool:
-    """Whether ``run`` is of this experiment and no param of it would have to change."""
-    known = run.data.params
-    same = all(known.get(key, str(value)) == str(value) for key, value in params.items())
-    return same and run.data.tags.get("dvc_experiment") == _experiment()
+    earlier = next(iter(_runs_with_key(client, resume_key, most=1)), None) if resume_key else None
+    known = {**(tags or {}), **({"key": resume_key} if resume_key else {})}
+    # A second evaluation of one training is a run of its own that has the training's params.
+    before = earlier.data.params if earlier else {}
+    device = earlier.data.tags.get("device", "") if earlier else ""
+    beginning = _beginning(name, known, device)
+    beginning.params, beginning.inputs = {**before, **values}, origin.md5s_of(inputs)
+    run = StageRun(client, beginning, earlier if earlier and _fits(earlier, values) else None)
+    try:
+        yield run
+    except BaseException:
+        run.end("FAILED")
+        raise
+    run.end("FINISHED")
 
 
 def newest_metric(key: str, name: str) -> float:
     """Metric ``name`` of the newest run tagged ``key`` that has it; NaN where none has."""
-    _open_store()
-    for run in _runs_with_key(key):
-        if name in run.data.metrics:
-            return float(run.data.metrics[name])
+    for run in _runs_with_key(store.open_store(), key):
+        for known in (view.metric(name), name):  # the latter: of a store from before sections
+            if known in run.data.metrics:
+                return float(run.data.metrics[known])
     return float("nan")
 
 
-def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one level with dotted names."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            flat.update(flatten(value, f"{prefix}{key}."))
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
+def _beginning(name: str, tags: Mapping[str, str], device: str) -> Beginning:
+    """How a run of stage ``name`` is called, tagged and described; ``device`` trained it, if known.
 
-
-def md5s_of(paths: Sequence[Path]) -> dict[str, str]:
-    """Path → the md5 that ``dvc.lock`` will have for this dependency of the running stage.
-
-    ``unversioned`` when the stage was not started by DVC, or DVC does not watch the path.
+    ``tags`` that name a device are of a training elsewhere, by params that are not those here.
     """
-    name = os.environ.get("DVC_STAGE")
-    if not name or not paths:
-        return {path.as_posix(): "unversioned" for path in paths}
-    from dvc.repo import Repo  # a second, which only stages that DVC runs need
-
-    # DVC has just hashed these to decide that the stage must run, and remembers it.
-    dependencies = Repo(".").stage.load_one("dvc.yaml", name).deps
-    known = {item.def_path: item for item in dependencies}
-    return {
-        text: known[text].get_hash().value if text in known else "unversioned"
-        for text in (path.as_posix() for path in paths)
+    kind, _, variant = name.partition("@")
+    experiment, commit = origin.experiment(), origin.git_commit()
+    told = {
+        "mlflow.source.name": f"python -m pipeline.{kind}",
+        "mlflow.source.type": "LOCAL",
+        "stage": kind,
+        "dvc_experiment": experiment,
     }
+    if user := os.environ.get("USER") or os.environ.get("USERNAME"):
+        told["mlflow.user"] = user
+    if commit:
+        told |= {"mlflow.source.git.commit": commit, "git_commit": commit}
+    changes: dict[str, Any] = {}
+    if kind == TRAIN and "device" not in tags:
+        changes = view.changed(variant)
+        told["device"] = device or origin.device()
+        told["changed"] = view.told(changes)
+    told[view.NOTE] = view.note(name, changes, experiment, commit)
+    called = view.run_name(name, changes, experiment)
+    return Beginning(name, called, {**told, **tags})
 
 
-def _open_store() -> None:
-    mlflow.set_tracking_uri(store_uri())
-    # Two processes that migrate a fresh SQLite store at once both fail: one at a time.
-    with FileLock(stage.cache_dir() / "mlflow.lock"):
-        if mlflow.get_experiment_by_name(EXPERIMENT) is None:
-            local = store_uri().startswith("sqlite:")
-            artifacts = (stage.root() / "mlruns").as_uri() if local else None
-            mlflow.create_experiment(EXPERIMENT, artifact_location=artifacts)
-    mlflow.set_experiment(EXPERIMENT)
+def _fits(run: Run, params: Mapping[str, Any]) -> bool:
+    """Whether ``run`` is of this experiment and no param of it would have to change."""
+    known = run.data.params
+    same = all(known.get(key, str(value)) == str(value) for key, value in params.items())
+    return same and run.data.tags.get("dvc_experiment") == origin.experiment()
 
 
-def _run_with_key(key: str) -> mlflow.entities.Run | None:
-    return next(iter(_runs_with_key(key, most=1)), None)
-
-
-def _runs_with_key(key: str, most: int = 1000) -> list[mlflow.entities.Run]:
+def _runs_with_key(client: MlflowClient, key: str, most: int = 1000) -> list[Run]:
     """Newest first."""
-    return mlflow.search_runs(
-        experiment_names=[EXPERIMENT],
-        filter_string=f"tags.key = '{key}'",
-        order_by=["attributes.start_time DESC"],
-        max_results=most,
-        output_format="list",
+    experiment = store.experiment_id(client, EXPERIMENT)
+    order = ["attributes.start_time DESC"]
+    return list(
+        client.search_runs([experiment], f"tags.key = '{key}'", max_results=most, order_by=order)
     )
 
 
-def _common_tags(name: str, continued: bool) -> dict[str, str]:
-    tags = {"mlflow.source.name": f"python -m pipeline.{name.split('@')[0]}"}
-    if not continued:
-        tags["stage"] = name.split("@")[0]
-    if commit := _git_commit():
-        tags["mlflow.source.git.commit"] = commit
-        tags["git_commit"] = commit
-    tags["dvc_experiment"] = _experiment()
-    return tags
-
-
-def _experiment() -> str:
-    """The name of the DVC experiment that runs, or ``workspace`` for a plain ``dvc repro``."""
-    return os.environ.get("DVC_EXP_NAME", "workspace")
-
-
-def _git_commit() -> str:
-    result = subprocess.run(
-        ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False
-    )
-    return result.stdout.strip() if result.returncode == 0 else ""
-
-
-def _log_inputs(run_id: str, inputs: Sequence[Path]) -> None:
-    entities = mlflow.entities
-    data_sets = [
-        entities.DatasetInput(entities.Dataset(path, md5[:DIGEST], "dvc", path))
-        for path, md5 in md5s_of(inputs).items()
-    ]
-    if data_sets:
-        mlflow.MlflowClient().log_inputs(run_id, datasets=data_sets)
+def _milliseconds() -> int:
+    """Since 1970, as MLflow counts."""
+    return int(time.time() * 1000)

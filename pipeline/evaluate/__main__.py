@@ -37,12 +37,13 @@ def main(variant: Annotated[str, typer.Option(help="A row of `variants`.")]) -> 
     held = load_held_out(SPLITS, size, settings.max_images)
     eyes = template_places(params.load(params.Align))
     evaluator = Evaluator.load(EVALUATOR, train, settings, compute.device, eyes)
+    key = read_json(CHECKPOINTS / variant / CONFIG)["key"]
 
     with tracking.stage_run(
         f"train@{variant}",
         params.plain(settings),
         inputs=[SPLITS],
-        resume_key=read_json(CHECKPOINTS / variant / CONFIG)["key"],
+        resume_key=key,
     ) as run:
         result = evaluate(translator, untrained, evaluator, held, read_truth())
         folder = stage.SHEETS / "evaluate" / variant
@@ -51,10 +52,12 @@ def main(variant: Annotated[str, typer.Option(help="A row of `variants`.")]) -> 
                 path = out / f"{direction}.png"
                 draw(path, translator, held["test"][source], direction, settings.sheet_rows)
         stage.write_json(stage.METRICS / f"{variant}.json", result)
-        run.metrics(headline(result))
+        run.metrics(headline(result, tracking.newest_metric(key, "seconds")))
         run.tag(**result["comparable"])
         run.artifact(stage.METRICS / f"{variant}.json", "evaluation")
         run.artifact(folder, "evaluation")
+        for direction in DIRECTIONS:
+            run.picture(folder / f"{direction}-strip.png", direction)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,11 @@ from models.checkpoint import Translator
 from models.data.domain import Domain, load_domain
 from models.domains import DIRECTIONS, DOMAINS
 from models.metrics.held_out import l1
-from pipeline.core import tracking
-from pipeline.evaluate.evaluator import Evaluator
+from pipeline.core import view
+from pipeline.evaluate.evaluator import COLOUR_RULE, Evaluator
 from pipeline.evaluate.truth import with_truth
 
+DIGITS = 3  # after the point, of a run's scores in a table
 OTHER = {"val": "test", "test": "val"}
 
 Held = Mapping[str, Mapping[str, Domain]]  # split → domain → images
@@ -131,10 +133,24 @@ def count_parameters(translator: Translator) -> int:
     return sum(weight.numel() for weight in translator.network.parameters())
 
 
-def headline(result: Mapping[str, Any]) -> dict[str, float]:
-    """The numbers to compare runs by: every value under its dotted name, without its interval."""
-    numbers = tracking.flatten(result)
-    values = {
-        name.removesuffix(".value"): x for name, x in numbers.items() if name[-6:] == ".value"
+def headline(result: Mapping[str, Any], seconds: float) -> dict[str, float]:
+    """What a run in MLflow shows: the few numbers to compare runs by, then those of validation.
+
+    The few, photos to anime: ``kid``, ``face_found`` and ``kept`` (a mean over labels), shares in
+    [0, 1], ``cycle`` (`evaluate_direction`'s ``cycle_l1``) and ``minutes`` of training, from
+    ``seconds``, all rounded to be read in a table. What was not measured is left out. Test images
+    are for the winner alone.
+    """
+    block = result["val"][next(iter(DIRECTIONS))]
+    kept = [head["translated"]["value"] for name, head in block["agreement"].items()
+            if name != COLOUR_RULE]  # fmt: skip
+    found = block["faces"].get("found")
+    few = {
+        "kid": block["quality"]["kid"]["translated"]["value"],
+        "face_found": found["translated"]["value"] if found else math.nan,
+        "kept": sum(kept) / len(kept) if kept else math.nan,
+        "cycle": block["cycle_l1"],
+        "minutes": seconds / 60,
     }
-    return {"parameters": result["parameters"], **values}
+    known = {name: round(value, DIGITS) for name, value in few.items() if not math.isnan(value)}
+    return {**known, "parameters": result["parameters"], **view.scores(result["val"])}

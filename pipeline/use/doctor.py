@@ -132,7 +132,7 @@ def _disk() -> Iterator[Finding]:
 
 
 def _store() -> Iterator[Finding]:
-    from pipeline.core.tracking import store_uri  # pandas: a second
+    from pipeline.core.store import store_uri  # MLflow
 
     uri = store_uri()
     scheme = urlsplit(uri).scheme

@@ -62,6 +62,9 @@ class FakeRun:
         assert path.exists()
         self.artifacts.append(path)
 
+    def picture(self, path: Path, name: str) -> None:
+        assert path.is_file()
+
     def tag(self, **tags: str) -> None:
         self.tags.update(tags)
 

@@ -161,6 +161,6 @@ def test_summary_calls_a_tie_a_tie():
 def test_no_number_of_the_overview_stands_without_its_chance_level(tmp_path: Path):
     for name, content in (("split", "{}"), ("dedupe", '{"dropped": 3}')):
         (tmp_path / f"{name}.json").write_text(content)
-    told = ranking.overview(board({"a": metrics(1.0)}), tmp_path)["a"]
-    assert {"kid_copy", "found_copy", "kept_shuffled", "told_apart_floor"} <= set(told)
-    assert told["evaluator"] == "lite1:abc"
+    told = ranking.overview(board({"a": metrics(1.0), "b": metrics(2.0)}), tmp_path)
+    assert set(told["a"]) == {"kid", "kid_copy", "found", "found_copy", "kept", "kept_shuffled"}
+    assert (told["winner"], told["evaluator"], told["data"]) == ("a", "lite1:abc", "0123")

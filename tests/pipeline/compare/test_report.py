@@ -161,6 +161,11 @@ def test_stage_writes_page_table_and_result(tmp_path, monkeypatch, fake_run, cap
     sizes = {"train": 8, "val": 1, "test": 1}
     (stage.METRICS / "split.json").write_text(json.dumps({"anime": sizes, "photos": sizes}))
     (stage.METRICS / "dedupe.json").write_text(json.dumps({"dropped": 3}))
+    for name, values in (("a", [3, 2]), ("b", [3, 1])):
+        path = stage.PLOTS / f"held_out/{name}.csv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        frame = pd.DataFrame({"images": [0, 8], "kid_photos2anime": values})
+        frame.to_csv(path, index=False)
     compare.main()
     overview = json.loads(compare.SUMMARY.read_text())
     assert overview["anime"] == 10 and overview["duplicates_dropped"] == 3
@@ -169,7 +174,13 @@ def test_stage_writes_page_table_and_result(tmp_path, monkeypatch, fake_run, cap
     assert list(result["winner"]) == ["b"] and set(result["checks"]) == {"a", "b"}
     assert list(pd.read_csv(compare.LEADERBOARD)["variant"]) == ["b", "a"]
     assert "<h1>" in compare.PAGE.read_text()
+    curves = pd.read_csv(compare.HELD_OUT)
+    assert curves["variant"].tolist() == ["a", "a", "b", "b"]
+    assert curves["kid_photos2anime"].tolist() == [3, 2, 3, 1]
     assert fake_run.tags == {"winner": "b"}
+    logged = fake_run.logged
+    assert logged["test_quality/kid_photos2anime"] == 1.0  # the winner's, and of nobody else
+    assert logged["checks/beats_copy"] == 1 and len(logged) < 60
     printed = capsys.readouterr().out
     compare.main(show=True)
     assert capsys.readouterr().out == printed

@@ -10,8 +10,10 @@ from pathlib import Path
 import mlflow
 import pandas as pd
 import pytest
+from PIL import Image
 
-from pipeline.core import tracking
+from pipeline.core import origin, tracking, view
+from tests.pipeline.conftest import write_params
 
 # What DVC records for a folder with one file: the md5 of its listing.
 LISTING = [{"md5": hashlib.md5(b"images").hexdigest(), "relpath": "shard"}]
@@ -31,14 +33,21 @@ def make_stage(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def runs() -> list[mlflow.entities.Run]:
-    return mlflow.search_runs(experiment_names=[tracking.EXPERIMENT], output_format="list")
+    return mlflow.search_runs(search_all_experiments=True, output_format="list")
+
+
+@pytest.fixture
+def project(project: Path) -> Path:
+    """With params: a training asks them what it runs on."""
+    write_params({"compute": {"device": "cpu"}})
+    return project
 
 
 def test_run_holds_params_inputs_metrics_and_artifacts(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_stage(project, monkeypatch)
-    (project / "sheet.png").write_bytes(b"png")
+    Image.new("RGB", (8, 8)).save(project / "sheet.png")
     with tracking.stage_run(
         "faces", {"faces": {"size": 64}}, inputs=[Path("data/raw"), Path("other")]
     ) as run:
@@ -46,15 +55,17 @@ def test_run_holds_params_inputs_metrics_and_artifacts(
         run.curves(pd.DataFrame({"images": [1, 2], "loss": [0.5, 0.25]}))
         run.curves(pd.DataFrame())  # of a training without pretraining: none
         run.artifact(project / "sheet.png")
+        run.picture(project / "sheet.png", "photos2anime")
     (logged,) = runs()
     assert logged.info.status == "FINISHED"
     assert logged.data.params == {"faces.size": "64"}
-    assert logged.data.metrics == {"kept": 3, "by_source.booru": 2.5, "loss": 0.25}
+    assert logged.data.metrics == {"kept": 3, "by_source.booru": 2.5, "losses/loss": 0.25}
     assert logged.data.tags["stage"] == "faces"
     assert logged.data.tags["dvc_experiment"] == "workspace"
     digests = {item.dataset.name: item.dataset.digest for item in logged.inputs.dataset_inputs}
     assert digests == {"data/raw": MD5, "other": "unversioned"}
     assert list((project / "mlruns").rglob("sheet.png"))
+    assert list((project / "mlruns").rglob("images/pictures#photos2anime*.png"))
 
 
 def test_evaluation_lands_in_the_run_of_its_training(project: Path) -> None:
@@ -83,6 +94,27 @@ def test_evaluating_anew_leaves_the_first_evaluation_alone(
     assert [run.data.params["evaluate.n"] for run in logged] == ["2", "3", "3"]
     assert {run.data.params["lr"] for run in logged} == {"1"}
     assert [run.data.tags["dvc_experiment"] for run in logged] == ["workspace"] * 2 + ["other"]
+    assert [run.info.run_name for run in logged] == ["x", "x", "x (other)"]
+    assert {run.data.tags["device"] for run in logged} == {origin.device()}
+
+
+def test_models_are_apart_from_other_stages(project: Path) -> None:
+    for name in ("train@x", "faces", "compare"):
+        with tracking.stage_run(name, {}) as run:
+            run.metrics({"seconds": 1})
+    (model,) = mlflow.search_runs(experiment_names=[view.MODELS], output_format="list")
+    assert model.info.run_name == "x" and "dvc repro train@x" not in model.data.tags[view.NOTE]
+    others = mlflow.search_runs(experiment_names=[view.STAGES], output_format="list")
+    assert {run.info.run_name for run in others} == {"faces", "compare"}
+
+
+def test_a_training_from_elsewhere_keeps_its_device(project: Path) -> None:
+    with tracking.stage_run("train@x", {}, tags={"device": "H200", "key": "abc"}):
+        pass
+    with tracking.stage_run("train@x", {}, resume_key="abc"):
+        pass
+    (run,) = runs()
+    assert run.data.tags["device"] == "H200" and "changed" not in run.data.tags
 
 
 def test_newest_metric_is_of_the_newest_run_that_has_it(project: Path) -> None:

@@ -255,8 +255,12 @@ def test_stage_logs_into_the_run_of_its_training_and_repeats_itself(project, fak
     assert metrics["val"]["photos2anime"]["faces"] == {}  # of noise, where real images show none
     assert fake_run.tags == metrics["comparable"]
     value = metrics["val"]["photos2anime"]["quality"]["kid"]["translated"]["value"]
-    logged = fake_run.logged["val.photos2anime.quality.kid.translated"]
-    assert logged == pytest.approx(value, abs=1e-6)
+    logged = fake_run.logged
+    assert logged["quality/kid_photos2anime"] == pytest.approx(value, abs=1e-6)
+    assert logged["kid"] == pytest.approx(value, abs=1e-3)
+    assert {"kept", "cycle", "kept/hair_anime2photos"} <= set(logged)
+    assert not {"face_found", "minutes"} & set(logged)  # unknown here
+    assert not [name for name in logged if "test" in name]
     for direction in ("photos2anime", "anime2photos"):
         sheet = tables.decode((stage.SHEETS / f"evaluate/tiny/{direction}.png").read_bytes())
         assert sheet.shape[1] > 6 * 128 and sheet.std() > 5

@@ -47,15 +47,15 @@ def test_it_becomes_a_run_once(elsewhere: Path):
     assert "in MLflow already" in sync(elsewhere)
     (run,) = runs()
     assert train.brought_folder(run.data.tags["key"]).is_dir()  # for the stage, as before
-    assert run.info.run_name == "train@cyclegan"
+    assert run.info.run_name == "cyclegan"
     assert run.data.params["train.budget_images"] == "16"
     cycle = train.load_variant("cyclegan").losses["cycle"]
     assert float(run.data.params["variant.losses.cycle"]) == cycle
     assert run.data.tags["key"] == json.loads((elsewhere / "run.json").read_text())["key"]
-    assert run.data.metrics["images_seen"] == 16
-    history = mlflow.MlflowClient().get_metric_history(run.info.run_id, "cycle")
+    assert run.data.metrics["training/images_seen"] == 16
+    history = mlflow.MlflowClient().get_metric_history(run.info.run_id, "losses/cycle")
     assert [point.step for point in history] == [8, 16]
-    assert "held_out.kid_photos2anime" in run.data.metrics
+    assert "held_out/kid_photos2anime" in run.data.metrics
     listed = {item.path for item in mlflow.MlflowClient().list_artifacts(run.info.run_id)}
     assert listed == {"samples", "checkpoint"}
 

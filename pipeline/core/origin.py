@@ -1,0 +1,50 @@
+"""What a run of MLflow comes from: the commit, DVC's experiment, its inputs, the device."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.core import params, view
+
+
+def md5s_of(paths: Sequence[Path]) -> dict[str, str]:
+    """Path → the md5 that ``dvc.lock`` will have for this dependency of the running stage.
+
+    ``unversioned`` when the stage was not started by DVC, or DVC does not watch the path.
+    """
+    name = os.environ.get("DVC_STAGE")
+    if not name or not paths:
+        return {path.as_posix(): "unversioned" for path in paths}
+    from dvc.repo import Repo  # a second, which only stages that DVC runs need
+
+    # DVC has just hashed these to decide that the stage must run, and remembers it.
+    dependencies = Repo(".").stage.load_one("dvc.yaml", name).deps
+    known = {item.def_path: item for item in dependencies}
+    return {
+        text: known[text].get_hash().value if text in known else "unversioned"
+        for text in (path.as_posix() for path in paths)
+    }
+
+
+def device() -> str:
+    """What trainings run on here, in words."""
+    from models.runtime.device import pick_device  # torch: seconds, and of a training only
+    from models.training.run_file import device_name
+
+    return device_name(pick_device(params.load(params.Compute).device))
+
+
+def experiment() -> str:
+    """The name of the DVC experiment that runs, or `view.WORKSPACE` for a plain ``dvc repro``."""
+    return os.environ.get("DVC_EXP_NAME") or view.WORKSPACE
+
+
+def git_commit() -> str:
+    """The commit that is checked out; empty without one."""
+    result = subprocess.run(
+        ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False
+    )
+    return result.stdout.strip() if result.returncode == 0 else ""

@@ -1,0 +1,170 @@
+"""MLflow's store: where it is, whether it answers, its experiments. The only importer of MLflow.
+
+``dvc exp run --temp`` and ``--queue`` work in a copy of the repository; `stage.root` is the parent
+there, so that all experiments land in one store. What cannot be logged elsewhere is logged here.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from filelock import FileLock
+
+from pipeline.core import stage, view
+from pipeline.core.errors import StageError
+
+os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+# A server that is gone is given up after half a minute, not after four.
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
+if TYPE_CHECKING:
+    import mlflow
+elif "mlflow" in sys.modules:
+    mlflow = sys.modules["mlflow"]
+else:  # loaded when first used: seconds that a mistake in params.yaml need not wait for
+    _spec = importlib.util.find_spec("mlflow")
+    _spec.loader = importlib.util.LazyLoader(_spec.loader)
+    mlflow = sys.modules["mlflow"] = importlib.util.module_from_spec(_spec)
+    _spec.loader.exec_module(mlflow)
+
+NAMED = "MLFLOW_TRACKING_URI"
+SQLITE = "sqlite:///"
+DEFAULT = "0"  # the experiment that MLflow makes and we leave empty
+_given_up: set[str] = set()  # stores that failed in this process
+
+
+def local_uri() -> str:
+    """The SQLite file at the project's root."""
+    return f"{SQLITE}{stage.root() / 'mlflow.db'}"
+
+
+def store_uri() -> str:
+    """``MLFLOW_TRACKING_URI`` or `local_uri`; a relative SQLite file lies at the project's root.
+
+    Raises StageError for a folder, which MLflow takes no longer.
+    """
+    named = os.environ.get(NAMED, "").strip()
+    if not named:
+        return local_uri()
+    if named.startswith(SQLITE):
+        return f"{SQLITE}{stage.root() / named.removeprefix(SQLITE)}"
+    folder = ":" not in named or named.startswith("file:")
+    if folder and os.environ.get("MLFLOW_ALLOW_FILE_STORE", "").lower() not in ("true", "1"):
+        raise StageError(
+            f"{NAMED} is '{named}', a folder, and MLflow keeps runs in a database: "
+            "set it to sqlite:///mlflow.db or to a server's address, or unset it"
+        )
+    return named
+
+
+def failures() -> tuple[type[Exception], ...]:
+    """What MLflow raises where a store, or the way to it, is broken."""
+    return mlflow.exceptions.MlflowException, OSError
+
+
+def reason(error: Exception) -> str:
+    """An error of MLflow or of the network in a line of at most 200 characters."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    for mark, told in (
+        ("401", "401: it asks for a name and password"),
+        ("403", "403: not allowed"),
+    ):
+        if f"error code {mark}" in text or f" {mark} " in text:
+            return f"{told}; MLFLOW_TRACKING_USERNAME, MLFLOW_TRACKING_PASSWORD"
+    if "Max retries exceeded" in text or "Connection refused" in text:
+        return "it does not answer"
+    return text[:200]
+
+
+def open_store() -> mlflow.MlflowClient:
+    """A client of the store; of `local_uri`, said in a line, where the one named cannot be used.
+
+    Raises StageError when the local one cannot be used either.
+    """
+    uri = store_uri()
+    if uri != local_uri():
+        try:
+            if uri not in _given_up:
+                return _opened(uri)
+        except Exception as error:  # whatever a store raises, it is none
+            give_up(uri, error)
+    return open_local()
+
+
+def open_local() -> mlflow.MlflowClient:
+    """A client of `local_uri`. Raises StageError when that file is of another MLflow, or broken."""
+    try:
+        return _opened(local_uri())
+    except Exception as error:  # also of SQLAlchemy and Alembic, below MLflow
+        raise unusable(error) from None
+
+
+def is_local(client: mlflow.MlflowClient) -> bool:
+    """Whether this client writes to `local_uri`."""
+    return client.tracking_uri == local_uri()
+
+
+def unusable(error: Exception) -> StageError:
+    """What to do about a local store that raised ``error``."""
+    remedy = "move it away for a new one"
+    if "schema" in str(error) or "revision" in str(error):
+        remedy = f"mlflow db upgrade '{local_uri()}', or {remedy}"
+    return StageError(f"{_local_file()} cannot be used: {remedy} ({reason(error)})")
+
+
+def give_up(uri: str, error: Exception) -> None:
+    """Ask this store no more in this process, and say so once, and where runs are logged now."""
+    if uri not in _given_up:
+        print(f"MLflow at {uri}: {reason(error)}. Logged in {_local_file()}", file=sys.stderr)
+    _given_up.add(uri)
+
+
+def _local_file() -> str:
+    return local_uri().removeprefix(SQLITE)
+
+
+def experiment_id(client: mlflow.MlflowClient, name: str) -> str:
+    """The experiment of that name: made, or brought back where somebody deleted it."""
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        local = client.tracking_uri.startswith("sqlite:")
+        artifacts = (stage.root() / "mlruns").as_uri() if local else None
+        identity = client.create_experiment(name, artifact_location=artifacts)
+    else:
+        identity = found.experiment_id
+        if found.lifecycle_stage == "deleted":
+            client.restore_experiment(identity)
+            print(f"MLflow's experiment {name} had been deleted: restored", file=sys.stderr)
+    known = found.tags if found else {}
+    told = {view.NOTE: view.ABOUT[name]} if view.NOTE not in known else {}
+    if name == view.MODELS and known.get(view.VIEW_TAG) != view.table():
+        told[view.VIEW_TAG] = view.table()
+    with suppress(*failures()):  # on a server, who may log need not be who may describe
+        for key, value in told.items():
+            client.set_experiment_tag(identity, key, value)
+    return str(identity)
+
+
+def _opened(uri: str) -> mlflow.MlflowClient:
+    """A client of ``uri`` that has our experiments."""
+    mlflow.set_tracking_uri(uri)
+    client = mlflow.MlflowClient(uri)
+    # Two processes that migrate a fresh SQLite store at once both fail: one at a time.
+    with FileLock(stage.cache_dir() / "mlflow.lock"):
+        for name in view.ABOUT:
+            experiment_id(client, name)
+        if uri == local_uri():
+            _hide_default(client)
+    return client
+
+
+def _hide_default(client: mlflow.MlflowClient) -> None:
+    """Delete MLflow's own experiment where nobody ever used it."""
+    default = client.get_experiment(DEFAULT)
+    if default.lifecycle_stage == "active" and not client.search_runs([DEFAULT], max_results=1):
+        client.delete_experiment(DEFAULT)
