@@ -118,11 +118,8 @@ def register(folder: Path, variant: str, run_id: str, measured: str) -> tuple[Ve
     with _registry() as client:
         known = [each for each in _versions(client) if each.digest == files]
         number = known[0].number if known else _add(client, folder, run_id)
-        for key, value in {
-            "digest": files,
-            "variant": variant,
-            "measured": f"{run_id}/{measured}",
-        }.items():
+        tags = {"digest": files, "variant": variant, "measured": f"{run_id}/{measured}"}
+        for key, value in tags.items():
             client.set_model_version_tag(NAME, number, key, value)
         (version,) = [each for each in _versions(client) if each.number == number]
         return version, not known

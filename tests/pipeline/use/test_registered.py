@@ -64,8 +64,8 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setenv("DVC_ROOT", str(place))
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         write_model(CHECKPOINTS / "small")
-        with tracking.stage_run("compare", {}):
-            version, _ = registry.register(CHECKPOINTS / "small", "small", "")
+        with tracking.stage_run("compare", {}) as run:
+            version, _ = registry.register(CHECKPOINTS / "small", "small", run.run_id, "")
         registry.crown(version.number)
     shutil.rmtree(place / "checkpoints")
     return place
