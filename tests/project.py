@@ -12,17 +12,10 @@ ROOT = Path(__file__).resolve().parents[1]
 PATIENCE = 900  # seconds until what never ends fails a test; no test is about how fast it is
 FOLDERS = ["crawl", "face2anime", "models", "pipeline", "profiles", ".dvc", "reports"]
 FILES = ["dvc.yaml", "params.yaml", "pyproject.toml", "Makefile", ".dvcignore", ".gitignore"]
-MADE = [
-    "__pycache__",
-    "cache",
-    "tmp",
-    "config.local",
-    "datasets",
-    "sheets",
-    "plots",
-    "metrics",
-    "*.html",
-]
+MADE = {  # by a run, in which folder; not copied
+    ".dvc": ["cache", "tmp", "config.local"],
+    "reports": ["datasets", "sheets", "plots", "metrics", "*.html"],
+}
 # Settings of the surrounding project and its tools that no test may see.
 NOT_OURS = ("DVC_", "MLFLOW_", "GIT_", "TORCH_", "PYTHONHASHSEED", "PYTHONWARNINGS", "COVERAGE_")
 
@@ -31,8 +24,8 @@ def copy_project(to: Path, *, git: bool) -> Path:
     """The project's source at ``to``, without what a run has made; committed when ``git``."""
     to.mkdir(parents=True)
     for name in FOLDERS:
-        made = MADE if name in ("reports", ".dvc") else MADE[:1]
-        shutil.copytree(ROOT / name, to / name, ignore=shutil.ignore_patterns(*made))
+        made = shutil.ignore_patterns("__pycache__", *MADE.get(name, []))
+        shutil.copytree(ROOT / name, to / name, ignore=made)
     for name in FILES:
         shutil.copy(ROOT / name, to / name)
     if git:

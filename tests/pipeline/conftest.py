@@ -14,7 +14,8 @@ import mlflow
 import pytest
 from filelock import FileLock
 
-from pipeline.core import tracking, yaml_files
+from pipeline.core import registry, tracking, yaml_files
+from pipeline.core.errors import StageError
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -86,7 +87,13 @@ def log_into_fake(monkeypatch: pytest.MonkeyPatch) -> FakeRun:
 
     monkeypatch.setattr(tracking, "stage_run", stage_run)
     monkeypatch.setattr(tracking, "newest_metric", lambda key, name: math.nan)
+    monkeypatch.setattr(registry, "versions", no_registry)
     return run
+
+
+def no_registry() -> list[registry.Version]:
+    """As where a tracking server has none: what a fake run stands beside."""
+    raise StageError("no registry here")
 
 
 def write_params(changes: Mapping[str, Mapping[str, Any]]) -> None:
