@@ -22,14 +22,12 @@ from PIL import Image
 from pipeline.core import origin, store, view
 from pipeline.core.errors import StageError
 from pipeline.core.store import mlflow as mlflow
-from pipeline.core.store import store_uri as store_uri
 from pipeline.core.view import flatten as flatten
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-EXPERIMENT = view.MODELS
 TRAIN = "train"  # the stage whose runs are models
 SOURCE = {"mlflow.source.name", "mlflow.source.git.commit", "git_commit"}  # of the newest part
 DIGEST = 36  # characters of a data set's digest that MLflow keeps; an md5 + '.dir' fits
@@ -249,7 +247,7 @@ def _fits(run: Run, params: Mapping[str, Any]) -> bool:
 
 def _runs_with_key(client: MlflowClient, key: str, most: int = 1000) -> list[Run]:
     """Newest first."""
-    experiment = store.experiment_id(client, EXPERIMENT)
+    experiment = store.experiment_id(client, view.MODELS)
     order = ["attributes.start_time DESC"]
     return list(
         client.search_runs([experiment], f"tags.key = '{key}'", max_results=most, order_by=order)

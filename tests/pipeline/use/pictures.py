@@ -7,17 +7,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
 from models.checkpoint import save_translator, untrained_translator
 from models.domains import other
+from models.errors import ModelError
 from pipeline import cli
 from pipeline.core import tables
+from pipeline.imaging import photo_faces
 from pipeline.use import faces
 from pipeline.use.faces import Face
 from tests.models.helpers import variant
+from tests.project import ROOT
 
 RED = (255, 0, 0)
 SIZE = 32  # of the model's images
@@ -52,6 +56,17 @@ def find_red(rgb: np.ndarray) -> list[Face]:
 def red_eyes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Both kinds of faces are found by `find_red`."""
     monkeypatch.setattr(faces, "finder", lambda domain, networks=None: other(domain) and find_red)
+
+
+def real_portrait(monkeypatch: pytest.MonkeyPatch) -> Path:
+    """matplotlib's portrait of Grace Hopper, with the public weights that find its face; without
+    them the test is skipped."""
+    monkeypatch.setenv("DVC_ROOT", str(ROOT))
+    try:
+        photo_faces.weights()
+    except ModelError as error:
+        pytest.skip(str(error))
+    return Path(matplotlib.get_data_path()) / "sample_data/grace_hopper.jpg"
 
 
 def write_model(folder: Path, seed: int = 0, **origin: Any) -> Path:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import cv2
-import matplotlib
 import numpy as np
 import pytest
 
@@ -13,10 +12,8 @@ from models.errors import ModelError
 from pipeline.core import tables
 from pipeline.demo.anime.page import draw_page, page_size
 from pipeline.demo.attributes import sample_faces
-from pipeline.imaging import photo_faces
 from tests.pipeline.imaging.test_photo_faces import EYES, portrait
-from tests.pipeline.use.pictures import lines, run, write, write_model
-from tests.project import ROOT
+from tests.pipeline.use.pictures import lines, real_portrait, run, write, write_model
 
 
 @pytest.fixture
@@ -27,12 +24,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_portrait_and_a_group(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DVC_ROOT", str(ROOT))
-    try:
-        photo_faces.weights()
-    except ModelError as error:
-        pytest.skip(str(error))
-    photo = Path(matplotlib.get_data_path()) / "sample_data/grace_hopper.jpg"
+    photo = real_portrait(monkeypatch)
     rgb, eyes = portrait("grace_hopper"), EYES["grace_hopper"]
     group = np.full((700, 1300, 3), 90, np.uint8)
     group[60:660, 750:1262] = rgb

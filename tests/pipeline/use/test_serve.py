@@ -12,20 +12,17 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 import pytest
 import requests
 
-from models.errors import ModelError
 from pipeline.core import tables
 from pipeline.core.paths import DRAWN
-from pipeline.imaging import photo_faces
 from pipeline.use.serve.app import MOST_BYTES
 from tests.pipeline.imaging.test_photo_faces import EYES
-from tests.pipeline.use.pictures import picture, red_eyes, run, write, write_model
+from tests.pipeline.use.pictures import picture, real_portrait, red_eyes, run, write, write_model
 from tests.pipeline.use.serving import served
-from tests.project import PATIENCE, ROOT
+from tests.project import PATIENCE
 
 __all__ = ["red_eyes"]
 ONE = tables.encode_png(picture((60, 70, 40)))
@@ -153,12 +150,7 @@ def test_missing_weights_are_told(
 
 
 def test_a_real_portrait(models: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DVC_ROOT", str(ROOT))
-    try:
-        photo_faces.weights()
-    except ModelError as error:
-        pytest.skip(str(error))
-    photo = Path(matplotlib.get_data_path()) / "sample_data/grace_hopper.jpg"
+    photo = real_portrait(monkeypatch)
     with served(*models) as address:
         (face,) = ask(address, photo.read_bytes()).json()["faces"]
     np.testing.assert_allclose(face["eyes"], EYES["grace_hopper"], atol=6)
