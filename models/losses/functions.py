@@ -5,15 +5,12 @@ Images are float [N, 3, H, W] in [-1, 1]; scores and logits have any shape; code
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-
-from models.data.light import LUMA
 
 
 def cycle(returned: Tensor, real: Tensor) -> Tensor:
@@ -121,37 +118,18 @@ def cam(own_logits: Tensor, other_logits: Tensor) -> Tensor:
     return own + other
 
 
-FACE = (0.5, 0.56, 0.29, 0.32)  # of an aligned image's side: the oval's centre (x, y) and half axes
-
-
-def colour(translation: Tensor, source: Tensor) -> Tensor:
-    """L_colour = E|C(G(x)) − C(x)|, C the luma and chroma (BT.601) of an 8×8 thumbnail.
+def colour(thumbnails: Tensor, wanted: Tensor) -> Tensor:
+    """L_colour = E|C(G(x)) − T(C(x))|, C the luma and chroma (BT.601) of an 8×8 thumbnail.
 
     A discriminator alone lets every translation settle on one hair colour. The thumbnail leaves
-    lines and shading free. Within the face's oval the luma is free too, since drawn skin is lighter
-    than any in photos; around it, where the hair is, black and blonde differ in little else.
+    lines and shading free, and T is `Palette.wanted`: hair as light among anime hair as the photo's
+    is among photos'. Luma weighs as much as both chromas.
+
+    Args:
+        thumbnails, wanted: [N, 3, 8, 8], of the translations and what they are to be.
     """
-    luma, chroma = _thumbnail(translation)
-    wanted_luma, wanted_chroma = _thumbnail(source)
-    around = 1 - _oval(8, 8).to(luma)
-    return F.l1_loss(chroma, wanted_chroma) + (around * (luma - wanted_luma).abs()).mean()
-
-
-def _thumbnail(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Float [N, 3, H, W] in [-1, 1] → luma [N, 8, 8], C_b and C_r [N, 2, 8, 8], all in [-1, 1]."""
-    red, green, blue = F.adaptive_avg_pool2d(images, 8).unbind(1)
-    luma = LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
-    return luma, torch.stack([(blue - luma) / 1.772, (red - luma) / 1.402], 1)
-
-
-@functools.cache
-def _oval(height: int, width: int, fine: int = 16) -> Tensor:
-    """Which share of each cell of a grid [height, width] the `FACE` of an aligned image covers."""
-    x, y, across, down = FACE
-    rows = (torch.arange(height * fine) + 0.5) / (height * fine)
-    columns = (torch.arange(width * fine) + 0.5) / (width * fine)
-    inside = ((rows[:, None] - y) / down).square() + ((columns - x) / across).square() <= 1
-    return F.avg_pool2d(inside.float()[None], fine)[0]
+    difference = (thumbnails - wanted).abs()
+    return difference[:, 0].mean() + difference[:, 1:].mean()
 
 
 def perceptual(features: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:

@@ -21,6 +21,7 @@ from models.losses.adversarial import FORMS
 from models.losses.penalties import PENALTIES
 from models.losses.pool import ImagePool
 from models.losses.step import Step
+from models.networks.palette import thumbnail
 from models.variants import LOSSES, Variant
 
 Context = Callable[[], AbstractContextManager[object]]
@@ -68,7 +69,7 @@ TERMS: dict[str, Callable[[Step], Tensor]] = {
         lambda s, d: losses.teacher(s.student(d), s.recognized_real(d)[-1].mean((2, 3)))
     ),
     "cam": _both(lambda s, d: losses.cam(*s.cam_logits(d))),
-    "colour": _both(lambda s, d: losses.colour(s.fake(other(d)), s.real[d])),
+    "colour": _both(lambda s, d: losses.colour(thumbnail(s.fake(other(d))), s.wanted_colours(d))),
 }
 assert tuple(TERMS) == LOSSES
 

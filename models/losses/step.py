@@ -135,6 +135,12 @@ class Step:
         with torch.no_grad():
             return self.recognized(self.real[domain])
 
+    def wanted_colours(self, domain: str) -> Tensor:
+        """The thumbnails that translations of the real images of `domain` are to have."""
+        palette = self.networks.palette
+        assert palette is not None
+        return palette.wanted(self.real[domain], domain)
+
     @_once
     def student(self, domain: str) -> Tensor:
         """Codes of the real images of `domain`, brought to the recognizer's features."""

@@ -98,6 +98,8 @@ def train(
     batches = Batches(variant, settings, photos, anime, device)
     batch, budget = settings.batch_size, settings.budget_images
     networks = new_networks(variant, settings, recognizer, device)
+    if networks.palette:
+        networks.palette.fit({"photos": photos, "anime": anime}, variant)
     cast = partial(autocast, device, pick_precision(settings.precision, device))
     steps_at = partial(micro_batches, batches, batches.orders(), networks, recognizer)
     run = begin(networks, batches, report, state_dir, key)
