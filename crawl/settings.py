@@ -33,16 +33,20 @@ class CrawlSettings:
 
     user_agent_name: str = "face2anime"
     contact: str = knob("web", "")  # e-mail or URL that a site's owner can complain to
-    rate: float = knob("web", 2.0, above=0)  # requests per second and host; inf: no limit
-    concurrency: int = knob("web", 4, above=0)  # transfers at once per host
-    timeout: float = knob("web", 30.0, above=0)  # seconds to connect, and between two reads
-    deadline: float = knob("web", 300.0, above=0)  # seconds for one whole answer
-    retries: int = knob("web", 4, least=0)  # per post, after the first try
-    retry_after_max: float = knob("web", 600.0, least=0)  # seconds; who asks for more is left alone
-    park_after: int = knob("web", 5, above=0)  # failed posts in a row until a host is left alone
+    rate: float = knob("web", 2.0, least=1e-3, most=1e4)  # requests per second and host
+    concurrency: int = knob("web", 4, above=0, most=64)  # transfers at once per host
+    # seconds to connect, and between two reads
+    timeout: float = knob("web", 30.0, least=0.01, most=3600)
+    deadline: float = knob("web", 300.0, least=0.01, most=86_400)  # seconds for one whole answer
+    retries: int = knob("web", 4, least=0, most=20)  # per post, after the first try
+    # seconds; a host that asks for a longer wait is left alone
+    retry_after_max: float = knob("web", 600.0, least=0, most=86_400)
+    # failed posts in a row until a host is left alone
+    park_after: int = knob("web", 5, above=0, most=1_000_000)
     allow_private_hosts: tuple[str, ...] = knob("web", ())  # hosts on a private network
-    max_bytes: int = knob("crawl", 30_000_000, above=0)
-    max_pixels: int = knob("crawl", 60_000_000, above=0)  # width × height, before any decode
+    max_bytes: int = knob("crawl", 30_000_000, above=0, most=1_000_000_000)
+    # width × height, before any decode
+    max_pixels: int = knob("crawl", 60_000_000, above=0, most=1_000_000_000)
     max_failure_fraction: float = knob("crawl", 0.1, least=0, most=1)
 
     def __post_init__(self) -> None:

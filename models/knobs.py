@@ -16,6 +16,7 @@ from typing import Any, get_type_hints
 from models.errors import ModelError
 
 PRECISIONS = ("auto", "bf16", "fp32")
+DIFF_AUGMENTS = ("colour", "translation", "cutout")  # see models/data/augment.py
 _KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}
 
 
@@ -26,10 +27,15 @@ def knob(
     above: float | None = None,
     least: float | None = None,
     most: float | None = None,
+    step: int | None = None,
     choices: tuple[str, ...] = (),
 ) -> Any:
-    """A field of a dataclass: its default, what it is for, its bounds or the words it may be."""
-    told = {"help": help, "above": above, "least": least, "most": most, "choices": choices}
+    """A field of a dataclass: its default, what it is for, its bounds or the words it may be.
+
+    A value has to be a multiple of `step`.
+    """
+    bounds = {"above": above, "least": least, "most": most, "step": step}
+    told = {"help": help, "choices": choices, **bounds}
     return dataclasses.field(default=default, metadata=told)
 
 
@@ -53,7 +59,7 @@ def check_value(
     name: str, value: Any, kind: type, bounds: Mapping[str, Any], where: str = ""
 ) -> None:
     """Raise ModelError where `value` is not of `kind` or lies outside `bounds`, as of `knob`."""
-    above, least, most = (bounds.get(key) for key in ("above", "least", "most"))
+    above, least, most, step = (bounds.get(key) for key in ("above", "least", "most", "step"))
     fits = isinstance(value, (int, float) if kind is float else kind)
     if fits and kind in (int, float):
         fits = (
@@ -62,11 +68,13 @@ def check_value(
             and (above is None or value > above)
             and (least is None or value >= least)
             and (most is None or value <= most)
+            and (step is None or value % step == 0)
         )
     if not fits:
-        span = "" if least is None else f" of at least {least}"
-        span = span if most is None else f" in {least}…{most}"
-        span = span if above is None else f" above {above}"
+        low = f"above {above}" if above is not None else f"from {least}"
+        span = "" if above is None and least is None else f" {low}"
+        span = span if most is None else f"{span} to {most:,}"
+        span = span if step is None else f"{span} in steps of {step}"
         raise ModelError(f"{where}`{name}` must be {_KINDS[kind]}{span}, got {value!r}")
 
 

@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
-from models.data.augment import DIFF_AUGMENTS
 from models.errors import ModelError
-from models.knobs import check_knobs, check_value, knob, refuse_unknown
+from models.knobs import DIFF_AUGMENTS, check_knobs, check_value, knob, refuse_unknown
 
 # Every loss a variant may weigh; models/losses/objective.py holds one function for each.
 LOSSES = (
@@ -24,6 +23,7 @@ LOSSES = (
     "cam",
     "colour",
 )
+MOST_WEIGHT = 1e6  # of a loss
 ASK_RECOGNIZER = ("perceptual", "teacher")  # losses that ask a trained recognizer
 NAME = "[A-Za-z][A-Za-z0-9_-]{0,63}"  # it becomes part of paths and commands
 # The keys that decide what a translator computes, with given weights.
@@ -43,9 +43,13 @@ class Variant:
     # models/networks/halves.py; "gatys" learns nothing, see models/style_transfer.py.
     architecture: str = knob("cyclegan", choices=("cyclegan", "xgan", "xgan_published", "gatys"))
     # Of the first layer; doubled by each of two downsamplings.
-    channels: int = knob(64, "of the generator's first layer (on a CPU: 16)", least=1)
-    blocks: int = knob(6, "residual blocks, half of them in the encoder (on a CPU: 3)", least=0)
-    embedding: int = knob(0, "length of the code; 0 keeps it a map, which blurs less", least=0)
+    channels: int = knob(64, "of the generator's first layer (on a CPU: 16)", least=1, most=512)
+    blocks: int = knob(
+        6, "residual blocks, half of them in the encoder (on a CPU: 3)", least=0, most=64
+    )
+    embedding: int = knob(
+        0, "length of the code; 0 keeps it a map, which blurs less", least=0, most=65_536
+    )
     # Or "nearest": no checkerboards, half again as slow; "bilinear": no plaid of long lines either.
     upsampling: str = knob("transposed", choices=("transposed", "nearest", "bilinear"))
     # Or "layer", which keeps the colours, or "adalin", a learned share of both (networks/norms.py).
@@ -56,33 +60,37 @@ class Variant:
     residual: bool = knob(False, "of cyclegan: draw the change to the image, not a new one")
     # Images that masked ones are restored of first, as a multiple of the budget: see
     # models/training/pretraining.py. 0: none.
-    pretraining: float = knob(0.0, least=0)
+    pretraining: float = knob(0.0, least=0, most=100)
     # A trained model that both generators start from: its folder, or "shipped" for the one in
     # models/pretrained/. Sizes of images may differ: 128 px may start from 64.
     init: str = knob("", "folder of a trained model to start from, or shipped")
     # "projected" looks at frozen features of a public network: models/networks/projected.py.
     discriminator: str = knob("patch", choices=("patch", "projected"))
-    discriminator_channels: int = knob(64, "of its first layer", least=1)
-    discriminator_layers: int = knob(3, least=1)
+    discriminator_channels: int = knob(64, "of its first layer", least=1, most=512)
+    discriminator_layers: int = knob(3, least=1, most=8)
     # See models/networks/discriminators.py.
     discriminator_attention: str = knob("none", choices=("none", "cam"))
     # Learning rate of the discriminators as a multiple of the generators' (two time scales: Heusel
     # et al., 2017). Below 1 a short run paints shapes before it paints noise.
-    discriminator_rate: float = knob(1.0, least=0)
+    discriminator_rate: float = knob(1.0, least=0, most=100)
     # What discriminators see is blurred at first, less and less until this share of the budget:
     # coarse shapes come before fine ones, and no discriminator wins at once.
     discriminator_blur: float = knob(0.0, "share of the budget", least=0, most=1)
     # Or "spectral" (Miyato et al., 2018).
     discriminator_norm: str = knob("instance", choices=("instance", "spectral", "none"))
-    discriminator_steps: int = knob(1, "to one of the generators (Wasserstein: 5)", least=1)
-    diff_augment: Sequence[str] = ()  # what discriminators see: "colour", "translation", "cutout"
+    discriminator_steps: int = knob(
+        1, "to one of the generators (Wasserstein: 5)", least=1, most=100
+    )
+    diff_augment: Sequence[str] = ()  # what discriminators see, of `DIFF_AUGMENTS`
     # See models/losses/adversarial.py, and of the penalties on slopes models/losses/penalties.py.
     adversarial_form: str = knob(
         "lsgan", choices=("lsgan", "non_saturating", "hinge", "wasserstein")
     )
     penalty: str = knob("none", choices=("none", "r1", "zero_centred", "gradient_penalty"))
-    penalty_weight: float = knob(10.0, least=0)
-    weight_clip: float = knob(0.0, "largest weight; 0: any (in the first WGAN 0.01)", least=0)
+    penalty_weight: float = knob(10.0, least=0, most=MOST_WEIGHT)
+    weight_clip: float = knob(
+        0.0, "largest weight; 0: any (in the first WGAN 0.01)", least=0, most=100
+    )
     # Of the loss domain_adversarial.
     domain_form: str = knob("cross_entropy", choices=("cross_entropy", "least_squares"))
     losses: Mapping[str, float] = field(
@@ -97,16 +105,16 @@ class Variant:
     match_light: bool = knob(False, "photos have one mean and deviation of lightness")
     # Augmentation of real images, on the device.
     flip: bool = knob(True)
-    shift: float = knob(0.0, "largest shift, as a fraction of the side", least=0)
-    zoom: float = knob(0.0, "largest relative change of scale", least=0)
+    shift: float = knob(0.0, "largest shift, as a fraction of the side", least=0, most=1)
+    zoom: float = knob(0.0, "largest relative change of scale", least=0, most=1)
     # σ of the noise on a translation before its way back: CycleGAN hides the source in high
     # frequencies (Chu et al., 2017), and noise drowns them.
-    return_noise: float = knob(0.0, least=0)
+    return_noise: float = knob(0.0, least=0, most=2)
     # Of architecture gatys alone: how long each image is optimised, what the style counts beside
     # the content, and the network whose features both are measured in: "vgg19" is torchvision's,
     # where it is on disk.
-    style_steps: int = knob(60, least=0)
-    style_weight: float = knob(1.0, least=0)
+    style_steps: int = knob(60, least=0, most=100_000)
+    style_weight: float = knob(1.0, least=0, most=MOST_WEIGHT)
     style_features: str = knob("recognizer", choices=("recognizer", "vgg19"))
 
     @property
@@ -213,7 +221,7 @@ def _check(variant: Variant) -> None:
             raise ModelError(f"{where}`{key}` must map names to weights")
         refuse_unknown("loss", weights, LOSSES, f"{where}unknown")
         for loss, weight in weights.items():
-            check_value(f"{key}.{loss}", weight, float, {"least": 0}, where)
+            check_value(f"{key}.{loss}", weight, float, {"least": 0, "most": MOST_WEIGHT}, where)
     if isinstance(variant.diff_augment, str) or not isinstance(variant.diff_augment, Sequence):
         raise ModelError(f"{where}`diff_augment` must be a list")
     refuse_unknown("diff_augment", variant.diff_augment, DIFF_AUGMENTS, f"{where}unknown")

@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from models.knobs import DIFF_AUGMENTS
+
 
 def to_float(images: Tensor) -> Tensor:
     """uint8 0…255 → float32 −1…1."""
@@ -70,7 +72,7 @@ def diff_augment(images: Tensor, kinds: Sequence[str]) -> Tensor:
         kinds: of `DIFF_AUGMENTS`, applied in that order; random numbers come from torch's RNG.
     """
     for kind in kinds:
-        images = DIFF_AUGMENTS[kind](images)
+        images = _AUGMENTS[kind](images)
     return images
 
 
@@ -126,4 +128,5 @@ def _cutout(images: Tensor) -> Tensor:
     return images * ~(inside_y[:, None, :, None] & inside_x[:, None, None, :])
 
 
-DIFF_AUGMENTS = {"colour": _colour, "translation": _translation, "cutout": _cutout}
+_AUGMENTS = {"colour": _colour, "translation": _translation, "cutout": _cutout}
+assert tuple(_AUGMENTS) == DIFF_AUGMENTS

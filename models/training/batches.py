@@ -13,6 +13,7 @@ from models.data.domain import Domain, StreamedDomain
 from models.data.light import prepared
 from models.data.streaming import Stream
 from models.domains import DOMAINS
+from models.errors import ModelError
 from models.runtime.distributed import rank, world_size
 from models.runtime.sampling import Order
 from models.training.settings import TrainSettings
@@ -49,6 +50,16 @@ class Batches:
             d: label_indices(domain.labels, variant.labels).to(device)
             for d, domain in domains.items()
         }
+        self._require_labels()
+
+    def _require_labels(self) -> None:
+        """Raise ModelError for an attribute that is unknown of every image: it would do nothing."""
+        for column, (name, classes) in enumerate(self.variant.labels.items()):
+            if all((rows[:, column] == len(classes)).all() for rows in self.label_rows.values()):
+                raise ModelError(
+                    f"variant {self.variant.name}: `labels` names {name}, of which no training "
+                    f"image tells one of {', '.join(classes)}: take it out, or label the data"
+                )
 
     def orders(self, stream: int = 0) -> dict[str, Order]:
         """In which order the images of each domain come; another `stream`, another order."""

@@ -24,27 +24,39 @@ class TrainSettings:
     `accumulate` and the number of processes change neither batch nor steps, so nothing else.
     """
 
-    budget_images: int = knob(200_000, "image pairs that are seen", above=0)
-    batch_size: int = knob(16, "of a step, all processes and micro-batches together", above=0)
-    accumulate: int = knob(
-        1, "micro-batches that a process splits its share of a batch into", above=0
+    budget_images: int = knob(200_000, "image pairs that are seen", above=0, most=10**9)
+    batch_size: int = knob(
+        16, "of a step, all processes and micro-batches together", above=0, most=65_536
     )
-    image_size: int = knob(64, "pixels of a side", least=16)
-    lr: float = knob(2e-4, "learning rate of the generators", above=0)
+    accumulate: int = knob(
+        1, "micro-batches that a process splits its share of a batch into", above=0, most=65_536
+    )
+    image_size: int = knob(64, "pixels of a side", least=16, most=1024, step=4)
+    lr: float = knob(2e-4, "learning rate of the generators", above=0, most=1)
     decay_from: float = knob(
         0.5, "share of the budget after which lr falls linearly to 0", least=0, most=1
     )
-    ema_half_life: float = knob(10_000.0, "images; of the averaged weights that are kept", least=0)
-    pool_size: int = knob(50, "earlier translations that discriminators are shown", least=0)
-    seed: int = knob(0, "of all random numbers")
-    log_every: int = knob(1_000, "images between two log points; 0: at the end only", least=0)
-    sample_every: int = knob(10_000, "images between two sample sheets", least=0)
-    evaluate_every: int = knob(10_000, "images between two looks at held-out images", least=0)
-    state_every: int = knob(5_000, "images between two saves of the state", least=0)
-    sample_count: int = knob(8, "held-out images of each domain on a sample sheet", least=1)
+    ema_half_life: float = knob(
+        10_000.0, "images; of the averaged weights that are kept", least=0, most=10**9
+    )
+    pool_size: int = knob(
+        50, "earlier translations that discriminators are shown", least=0, most=100_000
+    )
+    seed: int = knob(0, "of all random numbers", least=0, most=2**32 - 1)
+    log_every: int = knob(
+        1_000, "images between two log points; 0: at the end only", least=0, most=10**9
+    )
+    sample_every: int = knob(10_000, "images between two sample sheets", least=0, most=10**9)
+    evaluate_every: int = knob(
+        10_000, "images between two looks at held-out images", least=0, most=10**9
+    )
+    state_every: int = knob(5_000, "images between two saves of the state", least=0, most=10**9)
+    sample_count: int = knob(
+        8, "held-out images of each domain on a sample sheet", least=1, most=1000
+    )
     precision: str = knob("auto", "bf16 where it is fast, else fp32", choices=PRECISIONS)
     device: str = knob("auto", "auto, cpu, cuda, cuda:1 …")
-    threads: int = knob(0, "CPU threads; 0 leaves torch's choice", least=0)
+    threads: int = knob(0, "CPU threads; 0 leaves torch's choice", least=0, most=1024)
     deterministic: bool = knob(False, "the same bits every time also on a GPU, but slower")
     compile: bool = knob(False, "torch.compile, with CUDA graphs on a GPU; penalties stay eager")
 

@@ -7,26 +7,24 @@ A stage reads its own section, and those that stages share: ``web``, how politel
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, cast
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from crawl.settings import CrawlSettings
 from models.metrics.sizes import MIN_IMAGES, MOST_IMAGES
 from models.recognizer.settings import RecognizerSettings
 from models.training.settings import TrainSettings
 from pipeline.core import names, yaml_files
+from pipeline.core.checks import VARIANTS, check, nearest, parse
 from pipeline.core.errors import StageError
 from pipeline.core.exclude import Exclusions
-from pipeline.core.sections import Section, section_of
+from pipeline.core.sections import Count, Fraction, Section, Seed, Word, section_of
 
-Fraction = Field(ge=0.0, le=1.0)
 DetectorName = Literal["animeface", "cascade", "annotated", "none"]  # see faces.detectors
 DaskAddress = Annotated[str, Field(pattern=r"^((tcp|tls)://.+:\d+)?$")]  # tcp://host:8786
-Word = Annotated[str, Field(min_length=1)]  # an empty one would name all that lacks a name
 
 
 def _crawls(section: str) -> Any:
@@ -43,20 +41,20 @@ _CRAWL: Any = _crawls("crawl")
 class Compute(Section):
     """Where work runs."""
 
-    workers: int = Field(default=0, ge=0)  # processes for the data stages; 0: one per core
+    workers: int = Field(default=0, ge=0, le=1024)  # processes for the data stages; 0: one per core
     backend: Literal["loky", "threading", "dask"] = "loky"
     dask_scheduler: DaskAddress = ""  # empty: a cluster of ``workers`` on this machine
     device: str = "auto"  # auto, cpu, cuda, cuda:1 …
-    threads: int = Field(default=0, ge=0)  # of PyTorch on the CPU; 0: its own choice
+    threads: int = Field(default=0, ge=0, le=1024)  # of PyTorch on the CPU; 0: its own choice
     resident: bool | None = None  # training images in memory, or streamed; None: as they fit
 
 
 class Demo(Section):
     """The embedded data: how many faces are drawn. 0 and 0 switch it off."""
 
-    faces: int = Field(ge=0)
-    photos: int = Field(ge=0)
-    seed: int
+    faces: int = Field(ge=0, le=1_000_000)
+    photos: int = Field(ge=0, le=1_000_000)
+    seed: Seed
 
 
 class Web(_WEB):
@@ -90,13 +88,13 @@ class Discover(Section):
 class Crawl(_CRAWL):
     """What is accepted of what comes back: keys of ``crawl.settings``, and the shards' size."""
 
-    shard_mb: int = Field(256, gt=0)
+    shard_mb: int = Field(256, gt=0, le=4096)
 
 
 class Align(Section):
     """The template both domains are aligned to: two eyes in a square of ``size`` pixels."""
 
-    size: int = Field(ge=16)
+    size: int = Field(ge=16, le=1024)
     eye_distance: float = Field(gt=0.05, lt=0.6)  # between the eyes, as a fraction of the side
     eye_line: float = Field(gt=0.2, lt=0.8)  # height of the eyes, as a fraction of the side
     max_border: float = Fraction  # drop a face whose crop shows more mirrored border than this
@@ -106,19 +104,37 @@ class Faces(Section):
     """Finding anime faces."""
 
     detector: DetectorName | tuple[DetectorName, ...] = "animeface"
-    votes: int = Field(1, ge=1)  # looks (a detector, or an angle of the cascade) that must agree
+    votes: int = Field(
+        1, ge=1, le=100
+    )  # looks (a detector, or an angle of the cascade) that must agree
     cascade: str = ""  # OpenCV XML: a path, or a URL with its hash
     cascade_sha256: str = ""
-    cascade_angles: tuple[float, ...] = (0.0,)  # degrees a picture is turned by: tilted heads
+    cascade_angles: tuple[Annotated[float, Field(ge=-180, le=180)], ...] = (
+        0.0,
+    )  # degrees a picture is turned by: tilted heads
     annotations: str = ""  # CSV of boxes, or "whole": every picture is the crop of one face
-    detect_size: int = Field(ge=64)  # images are scaled to this longest side to detect, at most
-    enlarge: float = Field(1.0, ge=1.0)  # times that a smaller image is enlarged to get there
+    detect_size: int = Field(
+        ge=64, le=8192
+    )  # images are scaled to this longest side to detect, at most
+    enlarge: float = Field(
+        1.0, ge=1.0, le=16
+    )  # times that a smaller image is enlarged to get there
     pad: float = Field(0.0, ge=0.0, le=1.0)  # grey border added to detect, for tight crops
     min_likelihood: float = Fraction
-    min_eye_distance: float = Field(ge=1)  # pixels in the original image
-    min_sharpness: float = Field(ge=0)  # variance of the Laplacian of the aligned face
+    min_eye_distance: float = Field(ge=1, le=10_000)  # pixels in the original image
+    min_sharpness: float = Field(ge=0, le=1e6)  # variance of the Laplacian of the aligned face
     max_tilt: float = Field(gt=0, le=180)  # degrees
-    min_colour: float = Field(0.0, ge=0)  # mean chroma in CIE Lab; 0 keeps greyscale pictures
+    min_colour: float = Field(
+        0.0, ge=0, le=200
+    )  # mean chroma in CIE Lab; 0 keeps greyscale pictures
+
+    @model_validator(mode="after")
+    def _can_agree(self) -> Faces:
+        cascades = self.detectors.count("cascade")
+        looks = len(self.detectors) - cascades + cascades * len(self.cascade_angles)
+        if self.votes > looks:
+            raise ValueError(f"votes {self.votes} can never agree, there are {looks} looks")
+        return self
 
     @property
     def detectors(self) -> tuple[DetectorName, ...]:
@@ -135,6 +151,12 @@ class Dedupe(Section):
     variants: Literal["keep", "drop"] = "keep"
     variant_correlation: float = Fraction
 
+    @model_validator(mode="after")
+    def _in_order(self) -> Dedupe:
+        if 0 < self.unsure_bits < self.same_bits:
+            raise ValueError("unsure_bits is below same_bits: raise it, or set it to 0")
+        return self
+
 
 class Celeba(Section):
     """Which photos of CelebA are kept."""
@@ -147,8 +169,8 @@ class Celeba(Section):
     keep: dict[str, bool]  # CelebA attribute → value that a photo must have
     drop: dict[str, bool] = {}  # … and value that it must not have
     male_fraction: float | None = Field(None, ge=0.0, lt=1.0)  # of the kept; None: as they come
-    limit: int = Field(0, ge=0)  # 0: all
-    seed: int = 1
+    limit: Count = 0  # 0: all
+    seed: Seed = 1
 
 
 class Split(Section):
@@ -156,9 +178,9 @@ class Split(Section):
 
     val: float = Field(gt=0, lt=0.5)
     test: float = Field(gt=0, lt=0.5)
-    seed: int
+    seed: Seed
     near_bits: int = Field(ge=0, le=256)
-    max_per_domain: int = Field(0, ge=0)  # 0: all
+    max_per_domain: Count = 0  # 0: all
 
 
 _Train: Any = section_of(
@@ -172,24 +194,40 @@ _Recognizer: Any = section_of(RecognizerSettings, leave_out=("precision", "devic
 class Recognizer(_Recognizer):
     """The attribute network: one for training losses, one, trained apart, for evaluation."""
 
-    image_size: int = Field(ge=16)
-    heads: dict[str, list[str]]
-    seed: int
+    image_size: int = Field(ge=16, le=1024)
+    heads: dict[Word, Annotated[list[Word], Field(min_length=2)]] = Field(min_length=1)
+    seed: Seed
+
+    @field_validator("heads")
+    @classmethod
+    def _told_apart(cls, heads: dict[str, list[str]]) -> dict[str, list[str]]:
+        for name, classes in heads.items():
+            if len(set(classes)) < len(classes):
+                raise ValueError(f"head '{name}' has a class twice")
+        return heads
 
 
 class Train(_Train):
     """What all variants share, but for where it runs."""
 
+    @model_validator(mode="after")
+    def _takes_a_step(self) -> Train:
+        if self.budget_images < self.batch_size:
+            raise ValueError("budget_images is less than one batch: raise it")
+        if self.batch_size % self.accumulate:
+            raise ValueError("batch_size is no multiple of accumulate: change one of them")
+        return self
+
 
 class Evaluate(Section):
     """How the translations are measured."""
 
-    max_images: int = Field(MOST_IMAGES, ge=MIN_IMAGES)  # of each split and domain
-    bootstrap: int = Field(ge=10)  # draws behind each interval
-    faces: int = Field(60, ge=8)  # images of each set in which faces are looked for
+    max_images: int = Field(MOST_IMAGES, ge=MIN_IMAGES, le=1_000_000)  # of each split and domain
+    bootstrap: int = Field(ge=10, le=10_000)  # draws behind each interval
+    faces: int = Field(60, ge=8, le=1_000_000)  # images of each set in which faces are looked for
     further_features: tuple[Path, ...] = ()  # TorchScript files, see models/metrics/features.py
-    seed: int
-    sheet_rows: int = Field(gt=0)
+    seed: Seed
+    sheet_rows: int = Field(gt=0, le=100)
 
 
 class Compare(Section):
@@ -198,38 +236,22 @@ class Compare(Section):
     direction: Literal["photos2anime", "anime2photos"] = "photos2anime"
 
 
-SECTIONS: dict[str, type[Section]] = {
-    "compute": Compute,
-    "demo": Demo,
-    "web": Web,
-    "exclude": Exclude,
-    "discover": Discover,
-    "crawl": Crawl,
-    "align": Align,
-    "faces": Faces,
-    "dedupe": Dedupe,
-    "celeba": Celeba,
-    "split": Split,
-    "recognizer": Recognizer,
-    "train": Train,
-    "evaluate": Evaluate,
-    "compare": Compare,
-}
-VARIANTS = "variants"  # free-form here; models.variants checks each row
+_MODELS: tuple[type[Section], ...] = (
+    Compute, Demo, Web, Exclude, Discover, Crawl, Align, Faces, Dedupe, Celeba, Split, Recognizer,
+    Train, Evaluate, Compare,
+)  # fmt: skip
+SECTIONS = {model.__name__.lower(): model for model in _MODELS}
 PATH = Path("params.yaml")
 _ANEW = "`face2anime profile demo` writes it anew"
 
 Model = TypeVar("Model", bound=Section)
 
 
-def nearest(word: str, known: list[str]) -> str:
-    """`` — did you mean 'x'?`` when a known word is close, otherwise the known words."""
-    close = difflib.get_close_matches(word, known, n=1)
-    return f" — did you mean '{close[0]}'?" if close else f" (known: {', '.join(known)})"
-
-
 def read_yaml(path: Path = PATH) -> dict[str, Any]:
-    """All of ``path`` as plain dicts. Raises StageError when it is absent or not a mapping."""
+    """All of ``path`` as plain dicts, checked.
+
+    Raises StageError, naming file, section and key, on any mistake in any section.
+    """
     try:
         content = yaml_files.read(path)
     except OSError as error:
@@ -237,40 +259,26 @@ def read_yaml(path: Path = PATH) -> dict[str, Any]:
         raise StageError(f"{path} {why}: {_ANEW}") from None
     if not content or not isinstance(content, dict):
         raise StageError(f"{path} holds no sections: {_ANEW}")
-    known = [*SECTIONS, VARIANTS]
-    for section in content:
-        if section not in known:
-            raise StageError(f"{path}: unknown section '{section}'{nearest(str(section), known)}")
-    rows = content.get(VARIANTS) or {}
-    if not isinstance(rows, dict):
-        raise StageError(f"{path}: section '{VARIANTS}' is no list of names with their rows")
-    names.check(f"{path}: variant", rows)
+    check(content, SECTIONS, str(path))
     return content
 
 
 def load(model: type[Model], path: Path = PATH) -> Model:
-    """The section of ``path`` that ``model`` describes.
-
-    Raises StageError naming file, section and key, and the nearest valid one, on any mistake.
-    """
-    section = next(name for name, known in SECTIONS.items() if known is model)
+    """The section of ``path`` that ``model`` describes. Raises StageError as `read_yaml` does."""
+    section = model.__name__.lower()
     content = read_yaml(path)
     if section not in content:
         raise StageError(f"{path} has no section '{section}': copy it from profiles/demo.yaml")
-    try:
-        return model.model_validate(content[section] or {})
-    except ValidationError as error:
-        raise StageError(f"{path}: {_first_mistake(section, model, error)}") from None
+    return cast(Model, parse(model, section, content[section], str(path)))
 
 
 def plain(*settings: Section) -> dict[str, Any]:
     """Sections as plain data under their names, as an MLflow run logs them."""
-    names = {model: name for name, model in SECTIONS.items()}
-    return {names[type(section)]: section.model_dump(mode="json") for section in settings}
+    return {type(section).__name__.lower(): section.model_dump(mode="json") for section in settings}
 
 
 def load_variants(path: Path = PATH) -> dict[str, dict[str, Any]]:
-    """The rows of ``variants``, unchecked: name → what ``models.variants`` reads."""
+    """The rows of ``variants``: name → what ``models.variants`` reads."""
     rows = read_yaml(path).get(VARIANTS)
     if not rows:
         raise StageError(f"{path} has no variants: copy that section from profiles/demo.yaml")
@@ -278,22 +286,8 @@ def load_variants(path: Path = PATH) -> dict[str, dict[str, Any]]:
 
 
 def variant_row(name: str, path: Path = PATH) -> dict[str, Any]:
-    """The row ``name`` of ``variants``, unchecked. Raises StageError when there is none."""
+    """The row ``name`` of ``variants``. Raises StageError when there is none."""
     rows = load_variants(path)
     if name not in rows:
         raise StageError(f"{path} has no variant '{name}'{nearest(name, list(rows))}")
     return rows[name] or {}
-
-
-def _first_mistake(section: str, model: type[Section], error: ValidationError) -> str:
-    # An unknown key explains a missing one: name it first.
-    first = min(error.errors(), key=lambda mistake: mistake["type"] != "extra_forbidden")
-    if not first["loc"]:
-        return f"section '{section}' is no list of keys with their values: {first['input']!r}"
-    *parents, key = [str(part) for part in first["loc"]]
-    where = ".".join([section, *parents])
-    if first["type"] == "extra_forbidden":
-        return f"section '{where}': unknown key '{key}'{nearest(key, list(model.model_fields))}"
-    if first["type"] == "missing":
-        return f"section '{where}': key '{key}' is missing: copy it from profiles/demo.yaml"
-    return f"section '{where}': key '{key}' is {first['input']!r}: {first['msg'].lower()}"

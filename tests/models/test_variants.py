@@ -27,10 +27,10 @@ def test_absent_keys_keep_the_published_defaults():
         ({"losses": {"cyle": 10}}, "unknown loss 'cyle': did you mean 'cycle'?"),
         ({"architecture": "xgann"}, "did you mean 'xgan'?"),
         ({"upsampling": "nearst"}, "did you mean 'nearest'?"),
-        ({"channels": 0}, "`channels` must be a whole number of at least 1, got 0"),
+        ({"channels": 0}, "`channels` must be a whole number from 1 to 512, got 0"),
         ({"channels": True}, "`channels` must be a whole number"),
         ({"blocks": 2.5}, "`blocks` must be a whole number"),
-        ({"losses": {"cycle": -1}}, "`losses.cycle` must be a number of at least 0"),
+        ({"losses": {"cycle": -1}}, "`losses.cycle` must be a number from 0"),
         ({"losses": {"cycle": float("nan")}}, "`losses.cycle` must be a number"),
         ({"losses": {"cycle": "ten"}}, "`losses.cycle` must be a number"),
         ({"losses": ["cycle"]}, "`losses` must map names to weights"),
@@ -44,7 +44,7 @@ def test_absent_keys_keep_the_published_defaults():
         ({"final_losses": {"teacher": 1}}, "fades teacher, which `losses` does not weigh"),
         ({"labels": {"hair": ["black"]}}, "lists of two or more classes"),
         ({"labels": {"hair": "black"}}, "lists of two or more classes"),
-        ({"discriminator_steps": 0}, "must be a whole number of at least 1"),
+        ({"discriminator_steps": 0}, "must be a whole number from 1"),
     ],
 )
 def test_mistakes_are_named(data, message):

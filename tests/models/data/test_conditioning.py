@@ -10,6 +10,7 @@ import torch
 
 from models.checkpoint import load_translator, save_translator
 from models.data.conditioning import hide, label_indices, one_hot, width
+from models.errors import ModelError
 from models.losses.objective import discriminator_terms, generator_terms
 from models.losses.step import Step
 from models.networks.discriminators import PatchDiscriminator
@@ -88,7 +89,15 @@ def test_both_players_learn_from_labels():
 def labelled(name: str, count: int = 16):
     plain = domain(name, count)
     hair = ["black", "blonde"] * (count // 2)
-    return replace(plain, labels=pd.DataFrame({"hair": hair, "smile": ["unknown"] * count}))
+    smile = ["unknown"] * (count - 1) + ["yes"]
+    return replace(plain, labels=pd.DataFrame({"hair": hair, "smile": smile}))
+
+
+def test_an_attribute_that_no_image_tells_is_refused():
+    spec, photos = variant("cyclegan", labels=LABELS), labelled("photos")
+    photos.labels["smile"] = "unknown"
+    with pytest.raises(ModelError, match="labels` names smile, of which no training image tells"):
+        train(spec, settings(), photos, photos, (photos, photos))
 
 
 def test_a_labelled_variant_trains_resumes_and_round_trips(tmp_path):

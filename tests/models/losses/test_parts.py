@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from models.data.augment import DIFF_AUGMENTS, diff_augment
+from models.data.augment import diff_augment
 from models.errors import ModelError
+from models.knobs import DIFF_AUGMENTS
 from models.losses.pool import ImagePool
 from models.runtime.meter import Meter
 from models.runtime.sampling import Order, reseed

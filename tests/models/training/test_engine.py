@@ -6,11 +6,13 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 
 from models.checkpoint import untrained_translator
 from models.data.conditioning import one_hot
+from models.data.domain import Domain
 from models.domains import DOMAINS
 from models.errors import ModelError
 from models.losses import functions as losses
@@ -30,7 +32,22 @@ from models.variants import LOSSES, Variant, variant_from_dict
 from pipeline.core import yaml_files
 from tests.models.helpers import assert_descends, domain, settings, variant
 
-PHOTOS, ANIME = domain("photos"), domain("anime")
+CLASSES = {
+    "hair": ("black", "blonde"),
+    "smile": ("no", "yes"),
+    "glasses": ("no", "yes"),
+    "gender": ("female", "male"),
+}
+
+
+def labelled(name: str) -> Domain:
+    """A domain with every label that a row of the full profile asks for."""
+    plain = domain(name)
+    columns = {key: [pair[i % 2] for i in range(len(plain))] for key, pair in CLASSES.items()}
+    return replace(plain, labels=pd.DataFrame(columns))
+
+
+PHOTOS, ANIME = labelled("photos"), labelled("anime")
 HELD_OUT = (domain("photo val", 3), domain("anime val", 3))
 
 
@@ -181,8 +198,8 @@ def test_nan_stops_the_run_names_the_loss_and_keeps_the_last_good_state(tmp_path
     [
         ({"batch_size": 17}, "photos has 16 images, a batch needs 17"),
         ({"image_size": 48}, "photos are 32 px, `image_size` is 48"),
-        ({"budget_images": 0}, "`budget_images` must be a whole number above 0"),
-        ({"decay_from": 1.5}, "`decay_from` must be a number in 0…1"),
+        ({"budget_images": 0}, "`budget_images` must be a whole number above 0 to 1,000,000,000"),
+        ({"decay_from": 1.5}, "`decay_from` must be a number from 0 to 1"),
         ({"precision": "fp8"}, "unknown precision 'fp8'"),
         ({"device": "abacus"}, "device 'abacus' is not available"),
     ],
