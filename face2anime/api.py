@@ -18,8 +18,8 @@ from pipeline.core.errors import StageError
 from pipeline.core.params import Align
 from pipeline.imaging.images import read_rgb
 from pipeline.use import faces
-from pipeline.use.drawing import BACK, Drawer, cut
-from pipeline.use.model import SHIPPED, choose
+from pipeline.use.drawing import Drawer, Network, cut
+from pipeline.use.model import BACK, SHIPPED, choose
 from pipeline.use.pasting import paste
 
 Pixels: TypeAlias = NDArray[np.uint8]
@@ -38,8 +38,10 @@ class Face:
 
     picture: Pixels = field(repr=False)  # uint8 RGB [size, size, 3], translated
     before: Pixels = field(repr=False)  # the same of the input: upright, the eyes where they are
-    eyes: NDArray[np.float64]  # [2, 2], (x, y) of the image-left and the image-right one
+    # [2, 2], (x, y) of the image-left and the image-right one; NaN by a model of whole pictures
+    eyes: NDArray[np.float64]
     outline: NDArray[np.float64] = field(repr=False)  # [K, 2]; the face is their convex hull
+    _place: faces.Face = field(repr=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,11 +59,11 @@ class Translation:
         if not self.faces:
             small = f" but {len(self.too_small)} too small" if self.too_small else ""
             raise Error(f"no face was found{small}: is one turned to the camera, and large enough?")
-        return max(self.faces, key=lambda face: float(np.linalg.norm(face.eyes[1] - face.eyes[0])))
+        return max(self.faces, key=lambda face: face._place.eye_distance)
 
     def pasted(self) -> Pixels:
         """The picture with the translated faces in it, their edges soft: uint8 RGB [H, W, 3]."""
-        places = [faces.Face(face.eyes, face.outline) for face in self.faces]
+        places = [face._place for face in self.faces]
         return paste(self.image, places, [face.picture for face in self.faces], self._align)
 
 
@@ -87,7 +89,7 @@ class Model:
     def translate(
         self, picture: Picture, *, to: Literal["anime", "photo"] = "anime", size: int = 512
     ) -> Translation:
-        """Translate all faces of a picture.
+        """Translate all faces of a picture; or its middle square, by a model of whole pictures.
 
         Args:
             picture: a file, the bytes of one, or uint8 RGB [H, W, 3].
@@ -108,31 +110,33 @@ class Model:
             rgb = _read(picture)
             drawn = self._drawer.draw(rgb, to, size)
             found = drawn.cut.faces
-            square = model.align.model_copy(update={"size": size})
+            template = model.template(to)
+            square = template.model_copy(update={"size": size})
             before = cut(rgb, [face.eyes for face in found], square)
         translated = tuple(
-            Face(after, crop, face.eyes, face.outline)
+            Face(after, crop, face.eyes if face.seen else face.eyes * np.nan, face.outline, face)
             for after, crop, face in zip(drawn.pictures, before, found, strict=True)
         )
-        return Translation(rgb, translated, tuple(drawn.cut.small), model.align)
+        return Translation(rgb, translated, tuple(drawn.cut.small), template)
 
 
-def load(model: str | PathLike[str] = SHIPPED) -> Model:
-    """Load a model, on a GPU where there is one.
+def load(model: str | PathLike[str] = SHIPPED, *, device: str = "auto") -> Model:
+    """Load a model.
 
     Args:
         model: "shipped", the one that comes along; "champion", the winner of `dvc repro`; a variant
             in `checkpoints/`; or a folder. Both winner and variants are looked for in the working
             directory.
+        device: as PyTorch names it, "cpu" or "cuda:1" say; "auto": a GPU where there is one.
 
     Raises:
-        Error: there is no such model, or its files are broken.
+        Error: there is no such model or device, or the model's files are broken.
     """
     with _plain_errors():
         chosen, instead = choose(fspath(model))
         _warn(instead)
-        drawer = Drawer(chosen)
-        drawer.load()
+        drawer = Drawer(chosen, network=Network(chosen, device))
+        drawer.network.translator()
     return Model(drawer)
 
 

@@ -11,17 +11,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from models.runtime.files import write_bytes
 from pipeline.core.errors import StageError
 from pipeline.core.paths import check_output, remove_folder
+
+if TYPE_CHECKING:  # pandas takes a second: who only encodes a picture need not wait for it
+    import pandas as pd
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 _GROUP_ROWS = 512  # a small row group keeps one image cheap to reach …
@@ -143,6 +145,8 @@ def read_frame(path: Path, columns: Sequence[str] | None = None, name: str = "*"
     shards = sorted(path.glob(f"{name}-*.parquet")) if path.is_dir() else [path]
     if not shards or not all(shard.is_file() for shard in shards):
         raise StageError(f"{path} holds no table: run `dvc repro` for the stage that writes it")
+    import pandas as pd
+
     wanted = list(columns) if columns is not None else None
     frames = [pq.read_table(shard, columns=wanted).to_pandas() for shard in shards]
     return pd.concat(frames, ignore_index=True)

@@ -13,7 +13,8 @@ import numpy as np
 
 from pipeline.core.errors import StageError
 
-LOOK = 640  # pixels of the square it takes. Always the same: OpenCV 4 gives nonsense on a change
+LOOK = 640  # pixels of the square it takes, as a rule
+LIKELY = 0.5  # the likelihood below which a place is no face
 # Of that square, left empty on every side: faces that fill a picture are missed without it. A photo
 # that does not fit is looked at without it, too: of many small faces 2 were found, or 62.
 MARGIN, NO_MARGIN = 0.15, 0.02
@@ -34,21 +35,33 @@ class FaceBox:
 class CenterFace:
     """The loaded network; it cannot be sent to another process, its path can."""
 
-    def __init__(self, model: Path) -> None:
-        """Raises StageError when ``model`` is not the network."""
+    def __init__(self, model: Path, look: int = LOOK) -> None:
+        """``look``: pixels of the square it takes, a multiple of 32. It stays: OpenCV 4 would
+        give nonsense.
+
+        Raises StageError when ``model`` is not the network.
+        """
+        self.look = look
         try:
             self._network = cv2.dnn.readNetFromONNX(str(model))
         except cv2.error:
             raise StageError(f"{model} is no CenterFace that OpenCV reads") from None
 
-    def find(self, rgb: np.ndarray, *, likely: float = 0.5) -> list[FaceBox]:
-        """The faces of a photo of any size, the biggest first; 0.2 s on a core, large ones 0.4 s.
+    def find(
+        self, rgb: np.ndarray, *, likely: float = LIKELY, margin: float | None = None
+    ) -> list[FaceBox]:
+        """The faces of a photo of any size, the biggest first.
+
+        By the usual square 0.2 s on a core, and 0.4 s for a photo larger than it.
 
         Args:
             rgb: uint8 [H, W, 3].
             likely: likelihood below which none counts.
+            margin: share of the square that is left empty on every side; None: looks once or twice,
+                as it needs to find all.
         """
-        margins = (MARGIN, NO_MARGIN) if max(rgb.shape[:2]) > LOOK else (MARGIN,)
+        margins = (MARGIN, NO_MARGIN) if max(rgb.shape[:2]) > self.look else (MARGIN,)
+        margins = margins if margin is None else (margin,)
         looks = [self._look(rgb, margin, likely) for margin in margins]
         scores, boxes, points = map(np.concatenate, zip(*looks, strict=True))
         kept = np.ravel(cv2.dnn.NMSBoxes(boxes.tolist(), scores.tolist(), likely, OVERLAP))
@@ -59,8 +72,8 @@ class CenterFace:
         self, rgb: np.ndarray, margin: float, likely: float
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Likelihoods [N], boxes [N, 4] and points [N, 5, 2] in pixels of the photo."""
-        square, scale, corner = _letterbox(rgb, margin)
-        self._network.setInput(cv2.dnn.blobFromImage(square, 1.0, (LOOK, LOOK)))
+        square, scale, corner = _letterbox(rgb, margin, self.look)
+        self._network.setInput(cv2.dnn.blobFromImage(square, 1.0, (self.look, self.look)))
         maps = [output[0] for output in self._network.forward(OUTPUTS)]
         scores, boxes, points = _decode(maps, likely)
         boxes[:, :2] = (boxes[:, :2] - corner + 0.5) / scale - 0.5
@@ -68,17 +81,19 @@ class CenterFace:
         return scores, boxes, (points - corner + 0.5) / scale - 0.5
 
 
-def _letterbox(rgb: np.ndarray, margin: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The photo in the middle of a grey square of `LOOK` pixels, with a margin.
+def _letterbox(
+    rgb: np.ndarray, margin: float, look: int = LOOK
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The photo in the middle of a grey square of ``look`` pixels, with a margin.
 
     Returns:
         The square, its pixels per pixel of the photo [2], and the photo's first pixel in it [2].
     """
     size = np.array(rgb.shape[1::-1])
-    inner = np.maximum(np.round(size * LOOK * (1 - 2 * margin) / size.max()), 1).astype(int)
+    inner = np.maximum(np.round(size * look * (1 - 2 * margin) / size.max()), 1).astype(int)
     way = cv2.INTER_AREA if inner.max() < size.max() else cv2.INTER_LINEAR
-    x, y = corner = (LOOK - inner) // 2
-    square = np.full((LOOK, LOOK, 3), 127, np.uint8)
+    x, y = corner = (look - inner) // 2
+    square = np.full((look, look, 3), 127, np.uint8)
     square[y : y + inner[1], x : x + inner[0]] = cv2.resize(rgb, inner.tolist(), interpolation=way)
     return square, inner / size, corner
 

@@ -10,11 +10,16 @@ import numpy as np
 from models.public.door import weights_file
 from pipeline.imaging import mesh
 from pipeline.imaging.align import surroundings
-from pipeline.imaging.center_face import CenterFace
+from pipeline.imaging.center_face import LIKELY, CenterFace
 from pipeline.imaging.mesh import FaceMesh
 
 REACH = 2.5  # of a face around the middle of its eyes, in eye distances: what the mesh looks at
 SHARP = 96  # pixels between the eyes that are enough for the mesh: a finer picture would alias
+# What `QuickFaces` looks at first, and when it believes that: see there. On 130 photos and 25 with
+# many faces it lost none of 196; without `DOUBT` 13.
+QUICK, QUICK_MARGIN = 320, 0.06
+DOUBT = 0.15  # a place as likely a face as this may be one
+SMALL = 24  # pixels of a face's height in that square: where one is so small there may be smaller
 MOUTH_CORNERS = list(mesh.MOUTH[:2])
 
 
@@ -68,3 +73,28 @@ class PhotoFaces:
             return None
         found = (points[0] + 0.5) / scale - 0.5 + corner
         return PhotoFace(mesh.eye_centres(found), found, likelihood, float(likely[0]))
+
+
+class QuickFaces(PhotoFaces):
+    """`PhotoFaces` in a quarter of the time, where a photo's faces are large and plain to see.
+
+    A small square is looked at first. The large ones are, too, when there is no face in it, a small
+    one, or a place that may be one. What is lost are far faces, their eyes less than a sixtieth of
+    the photo's side apart, beside a near one.
+    """
+
+    def __init__(self, center_face: Path, face_mesh: Path) -> None:
+        """Raises StageError when a file is not its network."""
+        super().__init__(center_face, face_mesh)
+        self._quick = CenterFace(center_face, QUICK)
+
+    def find(self, rgb: np.ndarray, *, eyes: np.ndarray | None = None) -> list[PhotoFace]:
+        """As `PhotoFaces.find`; 0.05 s on a core as a rule."""
+        if eyes is None:
+            seen = self._quick.find(rgb, likely=DOUBT, margin=QUICK_MARGIN)
+            small = SMALL * max(rgb.shape[:2]) / (QUICK * (1 - 2 * QUICK_MARGIN))
+            if seen and all(face.likelihood >= LIKELY and face.box[3] >= small for face in seen):
+                faces = [self._look(rgb, each.points[:2], each.likelihood) for each in seen]
+                if all(faces):
+                    return [face for face in faces if face]
+        return super().find(rgb, eyes=eyes)

@@ -17,6 +17,7 @@ import typer
 
 from models.checkpoint import save_translator
 from models.data.streaming import load_training
+from models.domains import DOMAINS
 from models.metrics.held_out import features_if_here
 from models.recognizer.training import load_recognizer
 from models.runtime.device import pick_device
@@ -30,10 +31,20 @@ from pipeline.train.inputs import RECOGNIZER, load_data, load_variant
 from pipeline.train.runs import Recorder, brought, brought_folder, logged, training_seconds
 
 
-def origin(align: params.Align, demo: params.Demo) -> dict[str, Any]:
-    """What a model's config tells of the images it learned from, for who uses it elsewhere."""
-    template = align.model_dump(include={"size", "eye_distance", "eye_line"})
-    return {"template": template, **({"data": DRAWN} if demo.faces or demo.photos else {})}
+def origin(
+    align: params.Align, demo: params.Demo, celeba: params.Celeba, faces: params.Faces
+) -> dict[str, Any]:
+    """What a model's config tells of the images it learned from, for who uses it elsewhere.
+
+    The template of faces; which domains are ``whole`` pictures instead; and whether all was drawn.
+    """
+    unseen = dict(zip(DOMAINS, (celeba.eyes == "none", faces.detectors == ("none",)), strict=True))
+    whole = [name for name, is_whole in unseen.items() if is_whole]
+    return {
+        "template": align.model_dump(include={"size", "eye_distance", "eye_line"}),
+        **({"whole": whole} if whole else {}),
+        **({"data": DRAWN} if demo.faces or demo.photos else {}),
+    }
 
 
 def write_outputs(
@@ -53,7 +64,12 @@ def write_outputs(
 def main(name: Annotated[str, typer.Option("--variant", help="A row of `variants`.")]) -> None:
     """Train a variant of params.yaml."""
     section, compute = params.load(params.Train), params.load(params.Compute)
-    told = origin(params.load(params.Align), params.load(params.Demo))
+    told = origin(
+        params.load(params.Align),
+        params.load(params.Demo),
+        params.load(params.Celeba),
+        params.load(params.Faces),
+    )
     variant = load_variant(name)
     threads = compute.threads or torch.get_num_threads()
     settings = TrainSettings(**section.model_dump(), device=compute.device, threads=threads)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -9,20 +10,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.domains import DIRECTIONS
 from pipeline.core.errors import StageError
 from pipeline.core.params import Align
 from pipeline.imaging.align import align_face, surroundings
 from pipeline.imaging.animeface_process import EndlessError
+from pipeline.imaging.images import central_square
 from pipeline.use import faces
 from pipeline.use.faces import Face, Finder
-from pipeline.use.model import Model
+from pipeline.use.model import BACK, DIRECTION, Model, source_of
 
 if TYPE_CHECKING:  # torch takes seconds: it is imported when the first face is to be translated
     from models.checkpoint import Translator
 
-DIRECTION = {"anime": "photos2anime", "photo": "anime2photos"}  # what faces become → for models
-BACK = {"anime": "photo", "photo": "anime"}
 FINE = 4  # see `cut`
 
 
@@ -44,22 +43,67 @@ class Drawn:
     pictures: np.ndarray  # uint8 [N, size, size, 3], enlarged
 
 
+class Network:
+    """A model's translator, loaded once for all who share it."""
+
+    def __init__(self, model: Model, device: str = "auto", threads: int = 0) -> None:
+        """``device``: as torch names it. ``threads``: of torch in this process; 0: as they are."""
+        self.model, self.device, self.threads = model, device, threads
+        self._lock = Lock()
+        self._loading: Future[Translator] | None = None
+
+    def begin(self) -> None:
+        """Load it in a thread of its own, so that it is there when the first face is found."""
+        with self._lock:
+            if self._loading is None:
+                pool = ThreadPoolExecutor(1)
+                self._loading = pool.submit(self._load)
+                pool.shutdown(wait=False)
+
+    def translator(self) -> Translator:
+        """Wait for it. Raises ModelError where the model's files are broken."""
+        self.begin()
+        assert self._loading
+        return self._loading.result()
+
+    def draw(self, crops: np.ndarray, to: str) -> np.ndarray:
+        """uint8 [N, S, S, 3] → uint8 [N, S, S, 3], translated."""
+        return translated(self.translator(), crops, to)
+
+    def enlarge(self, pictures: np.ndarray, size: int, to: str) -> np.ndarray:
+        """uint8 [N, S, S, 3] → uint8 [N, size, size, 3], as suits what they became."""
+        return enlarged(pictures, size, to, self.device)
+
+    def _load(self) -> Translator:
+        import torch  # seconds
+
+        if self.threads:
+            torch.set_num_threads(self.threads)
+        return self.model.load(self.device)
+
+
 class Drawer:
     """A model with what finds faces for it, each loaded when it is first needed.
 
     Several threads may ask it; it does one picture after the other.
     """
 
-    def __init__(self, model: Model, networks: tuple[Path, Path] | None = None) -> None:
-        """``networks``: the files that find faces in photos; None: those of this machine."""
+    def __init__(
+        self,
+        model: Model,
+        networks: tuple[Path, Path] | None = None,
+        network: Network | None = None,
+    ) -> None:
+        """``networks``: the files that find faces in photos; None: those of this machine.
+        ``network``: the model's, where it is shared."""
         self.model = model
+        self.network = network or Network(model)
         self._networks = networks
         self._lock = Lock()
         self._finders: dict[str, Finder] = {}
-        self._translator: Translator | None = None
 
     def draw(self, rgb: np.ndarray, to: str, size: int) -> Drawn:
-        """All faces of a picture, translated.
+        """All faces of a picture, translated; or its middle, by a model of whole pictures.
 
         Args:
             rgb: uint8 [H, W, 3].
@@ -71,12 +115,13 @@ class Drawer:
             StageError: faces cannot be looked for.
         """
         with self._lock:
-            found = cut_faces(rgb, self._finder(to), self.model.align)
+            self.network.begin()
+            found = self._cut(rgb, to)
             plain = found.crops
             if not found.faces:
                 return Drawn(found, plain, np.empty((0, size, size, 3), np.uint8))
-            plain = translated(self._loaded(), found.crops, to)
-            return Drawn(found, plain, enlarged(plain, size, to))
+            plain = self.network.draw(found.crops, to)
+            return Drawn(found, plain, self.network.enlarge(plain, size, to))
 
     def back(self, drawn: Drawn, to: str) -> np.ndarray:
         """What was made ``to``, translated back: uint8 [N, size, size, 3]."""
@@ -84,23 +129,34 @@ class Drawer:
         if not len(drawn.plain):
             return np.empty((0, size, size, 3), np.uint8)
         with self._lock:
-            return enlarged(translated(self._loaded(), drawn.plain, BACK[to]), size, BACK[to])
+            plain = self.network.draw(drawn.plain, BACK[to])
+            return self.network.enlarge(plain, size, BACK[to])
 
-    def load(self) -> None:
-        """Load the network now, so that the first picture need not wait. Raises ModelError."""
+    def prepare(self, to: str) -> None:
+        """Load what finds faces now: what is wrong with a picture is then told apart from that.
+
+        Raises ModelError and StageError as `draw`.
+        """
         with self._lock:
-            self._loaded()
+            if not self.model.takes_whole(to):
+                self._finder(to)
+
+    def _cut(self, rgb: np.ndarray, to: str) -> Cut:
+        if self.model.takes_whole(to):
+            return cut_middle(rgb, self.model.template(to))
+        return cut_faces(rgb, self._finder(to), self.model.template(to))
 
     def _finder(self, to: str) -> Finder:
-        domain = DIRECTIONS[DIRECTION[to]][0]
+        domain = source_of(to)
         if domain not in self._finders:
             self._finders[domain] = faces.finder(domain, self._networks)
         return self._finders[domain]
 
-    def _loaded(self) -> Translator:
-        if self._translator is None:
-            self._translator = self.model.load()
-        return self._translator
+
+def cut_middle(rgb: np.ndarray, align: Align) -> Cut:
+    """The largest square in the middle of a picture, as the data sets have it."""
+    middle = faces.middle(rgb.shape, align)
+    return Cut([middle], [], central_square(rgb, align.size)[None])
 
 
 def cut_faces(rgb: np.ndarray, find: Finder, align: Align) -> Cut:
@@ -142,11 +198,11 @@ def translated(translator: Translator, crops: np.ndarray, to: str) -> np.ndarray
     return channels_last(translator.translate(images, DIRECTION[to]))
 
 
-def enlarged(pictures: np.ndarray, size: int, to: str) -> np.ndarray:
+def enlarged(pictures: np.ndarray, size: int, to: str, device: str = "auto") -> np.ndarray:
     """uint8 [N, S, S, 3] → uint8 [N, size, size, 3], as suits what they became."""
     from pipeline.imaging.enlarge import enlarge  # torch: seconds
 
-    return enlarge(pictures, size, kind="drawing" if to == "anime" else "photo")
+    return enlarge(pictures, size, kind="drawing" if to == "anime" else "photo", device=device)
 
 
 def small_face(distance: float) -> str:

@@ -26,8 +26,7 @@ from models.runtime.files import read_json, write_bytes
 from pipeline.compare.facts import commit
 from pipeline.core.errors import StageError
 from pipeline.imaging.align import template_places
-from pipeline.use.drawing import DIRECTION
-from pipeline.use.model import CONFIG, Model
+from pipeline.use.model import CONFIG, DIRECTION, Model
 
 if TYPE_CHECKING:
     import onnx
@@ -77,7 +76,7 @@ def export(model: Model, to: str, path: Path) -> str:
         ModelError: the model's files are broken.
     """
     _check_installed()
-    translator = model.load().to("cpu")
+    translator = model.load("cpu")
     network = translator.network
     if not isinstance(network, TranslationNetwork):
         raise StageError(f"{model.name} optimises every image anew: there is no network to export")
@@ -154,13 +153,15 @@ def _metadata(model: Model, to: str, size: int) -> dict[str, str]:
     """What another program must know to align faces, and where the model comes from."""
     source, target = DIRECTIONS[DIRECTION[to]]
     told = read_json(model.folder / CONFIG)
+    # (x, y) of the image-left and the image-right eye, in shares of the side.
+    eyes = json.dumps(template_places(model.align).round(6).tolist())
     return {
         "direction": DIRECTION[to],
         "source": source,
         "target": target,
         "image_size": str(size),
-        # (x, y) of the image-left and the image-right eye, in shares of the side.
-        "eyes": json.dumps(template_places(model.align).round(6).tolist()),
+        "crop": "middle square" if model.takes_whole(to) else "face",
+        **({} if model.takes_whole(to) else {"eyes": eyes}),
         "range": "[-1, 1]",
         "layout": "NCHW, RGB",
         "model": model.name,

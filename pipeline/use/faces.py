@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
+from pipeline.core.params import Align
+from pipeline.imaging.align import template_places
 
 LEAST = 12.0  # pixels between the eyes: of less a network guesses
 # How drawings are looked at (see `pipeline.faces.detect`): a margin and larger, for tight crops.
@@ -20,6 +23,12 @@ class Face:
 
     eyes: np.ndarray  # float64 [2, 2], (x, y), the image-left one first
     outline: np.ndarray  # float64 [K, 2]; the face is their convex hull
+    seen: bool = True  # False: nobody looked, see `middle`
+
+    @property
+    def told_eyes(self) -> list[list[float]] | None:
+        """The eyes to a hundredth pixel, for people and JSON; None where nobody looked for them."""
+        return np.round(self.eyes, 2).tolist() if self.seen else None
 
     @property
     def eye_distance(self) -> float:
@@ -42,12 +51,25 @@ def finder(domain: str, networks: tuple[Path, Path] | None = None) -> Finder:
         return _drawn()
     from pipeline.imaging import photo_faces
 
-    photo = photo_faces.PhotoFaces(*(networks or photo_faces.weights()))
+    photo = photo_faces.QuickFaces(*(networks or photo_faces.weights()))
 
     def photographed(rgb: np.ndarray) -> list[Face]:
         return _in_order([Face(face.eyes, face.points) for face in photo.find(rgb)])
 
     return photographed
+
+
+def middle(shape: Sequence[int], align: Align) -> Face:
+    """The largest square in the middle of a picture [H, W, …], as if it were a face.
+
+    Its eyes lie where the template ``align`` has them, so that it is cut out and pasted as one.
+    """
+    height, width = shape[:2]
+    side = min(height, width)
+    corner = np.array([(width - side) // 2, (height - side) // 2])
+    ends = np.array([(0, 0), (1, 0), (1, 1), (0, 1)])
+    eyes, outline = (corner + side * at - 0.5 for at in (template_places(align), ends))
+    return Face(eyes, outline, seen=False)
 
 
 def _drawn() -> Finder:

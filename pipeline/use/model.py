@@ -1,4 +1,4 @@
-"""Which trained translator a user means, and the template that its images have."""
+"""Which trained translator a user means, and how its images were cut out."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from models.domains import DIRECTIONS, DOMAINS
 from models.errors import ModelError
 from models.runtime.files import CONFIG, PRETRAINED, SHIPPED, WEIGHTS, read_json
 from pipeline.core import names, params
@@ -20,6 +21,15 @@ if TYPE_CHECKING:  # torch takes seconds: it is imported when the first face is 
     from models.checkpoint import Translator
 
 CHAMPION = "champion"
+DIRECTION = {"anime": "photos2anime", "photo": "anime2photos"}  # what faces become → for models
+BACK = {"anime": "photo", "photo": "anime"}
+# The template of a picture that is taken as it stands: what would be eyes has no meaning there.
+MIDDLE = {"eye_distance": 0.5, "eye_line": 0.5}
+
+
+def source_of(to: str) -> str:
+    """The domain of what becomes ``to``: "photos" become "anime"."""
+    return DIRECTIONS[DIRECTION[to]][0]
 
 
 @dataclass(frozen=True)
@@ -31,12 +41,24 @@ class Model:
     align: Align  # the template, at the size of the model's images
     drawn: bool  # whether it learned from the demo's drawn faces
     digest: str  # of the weights
+    whole: frozenset[str] = frozenset()  # domains whose pictures were taken as they stand
 
-    def load(self) -> Translator:
-        """The network, on a GPU where there is one. Raises ModelError for a broken file."""
+    def load(self, device: str = "auto") -> Translator:
+        """The network on ``device``, as torch names it; "auto": a GPU where there is one.
+
+        Raises ModelError for a broken file or another device.
+        """
         from models.checkpoint import load_translator
 
-        return load_translator(self.folder)
+        return load_translator(self.folder, device)
+
+    def takes_whole(self, to: str) -> bool:
+        """Whether what becomes ``to`` are whole pictures, in which no face is looked for."""
+        return source_of(to) in self.whole
+
+    def template(self, to: str) -> Align:
+        """Of what becomes ``to``; of whole pictures their middle square."""
+        return self.align.model_copy(update=MIDDLE) if self.takes_whole(to) else self.align
 
     def warning(self, to: str) -> str:
         """A line for who wants its faces made ``to`` ("anime" or "photo"); mostly empty."""
@@ -108,11 +130,14 @@ def _open(name: str, folder: Path) -> Model:
         weights = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
         align = _template(config)
         drawn = config.get("data") == DRAWN
+        whole = frozenset(config.get("whole", ()))
+        if not whole <= set(DOMAINS):
+            raise ValueError(whole)
     except OSError:
         raise ModelError(f"{folder / WEIGHTS} cannot be read: copy the folder again") from None
     except (AttributeError, KeyError, TypeError, ValueError):  # of which ValidationError is one
         raise ModelError(f"{folder / CONFIG} is broken: train again") from None
-    return Model(name, folder, align, drawn, weights[:16])
+    return Model(name, folder, align, drawn, weights[:16], whole)
 
 
 def _template(config: dict[str, Any]) -> Align:

@@ -72,7 +72,7 @@ class Face2Anime(PythonModel):
         except StageError as error:
             return {"faces": [], "problem": str(error)}
         found = [
-            {"png": tables.encode_png(image), "eyes": np.round(face.eyes, 2).tolist()}
+            {"png": tables.encode_png(image), "eyes": face.told_eyes}
             for face, image in zip(drawn.cut.faces, drawn.pictures, strict=True)
         ]
         why = f"its faces are small: {LEAST:g} pixels between the eyes are needed"

@@ -22,8 +22,8 @@ from pipeline.core import tables
 from pipeline.core.errors import StageError
 from pipeline.figures import html
 from pipeline.imaging.images import read_rgb
-from pipeline.use.drawing import BACK, Drawer, cut, small_face
-from pipeline.use.model import Model
+from pipeline.use.drawing import Drawer, Network, cut, small_face
+from pipeline.use.model import BACK, Model
 
 MOST_BYTES = 25_000_000  # of an uploaded picture
 SIZE = 512  # pixels of a face's side
@@ -48,8 +48,12 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Server:
     """The handlers, over the models that can be picked."""
 
-    def __init__(self, models: Mapping[str, Model]) -> None:
-        self.drawers = {name: Drawer(model) for name, model in models.items()}
+    def __init__(self, models: Mapping[str, Model], device: str = "auto", threads: int = 0) -> None:
+        """``device``, ``threads``: see `pipeline.use.drawing.Network`."""
+        self.drawers = {
+            name: Drawer(model, network=Network(model, device, threads))
+            for name, model in models.items()
+        }
         # One picture at a time, in one thread: what finds drawn faces has a process per thread.
         self._worker = ThreadPoolExecutor(1)
 
@@ -95,7 +99,8 @@ def answer(drawer: Drawer, data: bytes, to: str) -> dict[str, Any]:
 
     Returns:
         ``faces``: from left to right, base64 PNGs of 512 pixels: each ``before``, ``drawn`` and
-        ``back``, and its ``eyes`` in pixels of the picture. ``notes``: lines to tell.
+        ``back``, and its ``eyes`` in pixels of the picture, or null where a model of whole pictures
+        took the middle. ``notes``: lines to tell.
 
     Raises:
         StageError: it is no picture, or faces cannot be looked for.
@@ -103,12 +108,13 @@ def answer(drawer: Drawer, data: bytes, to: str) -> dict[str, Any]:
     """
     rgb = read_rgb(data, managed=True)
     drawn = drawer.draw(rgb, to, SIZE)
-    eyes = [face.eyes for face in drawn.cut.faces]
-    before = cut(rgb, eyes, drawer.model.align.model_copy(update={"size": SIZE}))
-    pictures = zip(eyes, before, drawn.pictures, drawer.back(drawn, to), strict=True)
+    found = drawn.cut.faces
+    eyes = [face.eyes for face in found]
+    before = cut(rgb, eyes, drawer.model.template(to).model_copy(update={"size": SIZE}))
+    pictures = zip(found, before, drawn.pictures, drawer.back(drawn, to), strict=True)
     faces = [
-        {"eyes": np.round(pair, 2).tolist(), "before": _png(a), "drawn": _png(b), "back": _png(c)}
-        for pair, a, b, c in pictures
+        {"eyes": face.told_eyes, "before": _png(a), "drawn": _png(b), "back": _png(c)}
+        for face, a, b, c in pictures
     ]
     notes = [small_face(distance) for distance in drawn.cut.small]
     if not faces and not notes:

@@ -8,6 +8,7 @@ import sys
 from aiohttp import web
 
 from pipeline.core.errors import StageError
+from pipeline.use.compute import settled
 from pipeline.use.model import choose, known
 from pipeline.use.serve.app import Server
 
@@ -26,9 +27,10 @@ def serve(port: int, model_name: str) -> None:
     if instead:
         print(f"serve: {instead}", file=sys.stderr, flush=True)
     name = model.name if instead else model_name
-    server = Server({name: model, **known()})
+    compute = settled()
+    server = Server({name: model, **known()}, compute.device, compute.threads)
     with _listening(port) as sock:
-        server.drawers[name].load()
+        server.drawers[name].network.translator()
         address = f"http://{HOST}:{sock.getsockname()[1]}"
 
         def ready(_: str) -> None:

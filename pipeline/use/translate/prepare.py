@@ -1,52 +1,53 @@
-"""The way of a picture up to the network: read, faces found, cut out on the template."""
+"""The way of a picture to its drawn faces: read, faces found, cut out, translated, enlarged.
+
+Several pictures are on it at once, each in a thread of its own, and come back in their order.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from pipeline.core.errors import StageError
-from pipeline.core.params import Align
 from pipeline.imaging import images
-from pipeline.use import faces
-from pipeline.use.drawing import cut_faces
-from pipeline.use.faces import Face
+from pipeline.use.drawing import Drawer, Drawn
 from pipeline.use.translate.inputs import Source
 from pipeline.use.translate.manifest import Done, Manifest
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A picture that is ready for the network, or why it is not."""
+    """A picture whose faces are drawn, or why they are not."""
 
     source: Source
     digest: str = ""  # of its file, "" for an address
     done: Done | None = None  # it was translated by an earlier run
     problem: str = ""  # why it cannot be read
     rgb: np.ndarray | None = None  # uint8 [H, W, 3]; None where nobody needs it
-    faces: list[Face] = field(default_factory=list)  # large enough, from left to right
-    small: list[float] = field(default_factory=list)  # pixels between the eyes of the others
-    crops: np.ndarray | None = None  # uint8 [N, S, S, 3], of the faces
+    drawn: Drawn | None = None
     seconds: float = 0.0
 
 
-AHEAD = 2  # pictures that are prepared while one is translated; a large one takes 150 MB
-
-
 class Ahead:
-    """What `Preparer` makes of sources, in their order, begun at once in another thread."""
+    """What ``prepare`` makes of sources, in their order.
 
-    def __init__(self, prepare: Preparer, sources: Iterable[Source]) -> None:
-        self._pool = ThreadPoolExecutor(1)
+    ``workers`` are begun at once, and one more waits, so that none idles while one is written.
+    """
+
+    def __init__(
+        self, prepare: Callable[[Source], Prepared], sources: Iterable[Source], workers: int
+    ) -> None:
+        self._pool = ThreadPoolExecutor(workers)
         self._prepare, self._left = prepare, iter(sources)
         self._begun: deque[Future[Prepared]] = deque()
-        for _ in range(AHEAD):
+        for _ in range(workers + 1):
             self._begin()
 
     def __iter__(self) -> Iterator[Prepared]:
@@ -56,7 +57,7 @@ class Ahead:
             yield ready
 
     def close(self) -> None:
-        """Begin nothing more; wait for the picture at hand."""
+        """Begin nothing more; wait for the pictures at hand."""
         self._pool.shutdown(cancel_futures=True)
 
     def _begin(self) -> None:
@@ -67,39 +68,48 @@ class Ahead:
 
 @dataclass
 class Preparer:
-    """Prepares pictures one after the other.
+    """Prepares pictures, in any number of threads.
 
     Args:
         manifest: tells what was done before.
         job: names the way in which it is to be done.
-        domain: of the pictures, "photos" or "anime".
-        align: the model's template.
+        drawer: makes what draws; each thread has one.
+        to: "anime" or "photo".
+        size: pixels of a drawn face's side.
         look: whether pictures that were done before are read nevertheless.
+        keep: whether the pictures themselves are needed afterwards.
     """
 
     manifest: Manifest
     job: str
-    domain: str
-    align: Align
+    drawer: Callable[[], Drawer]
+    to: str
+    size: int
     look: bool
-    _find: faces.Finder | None = None
+    keep: bool
+    _own: threading.local = field(default_factory=threading.local)
 
     def __call__(self, source: Source) -> Prepared:
-        """What can be translated in it. Raises ModelError where public weights are missing, and
+        """Raises ModelError where the model's files are broken or public weights are missing, and
         StageError where the detector of drawings is blind."""
         start = time.monotonic()
         read = self._read(source)
         if read.rgb is None or read.done:
             return read
-        if self._find is None:  # loaded in the thread that uses it
-            self._find = faces.finder(self.domain)
+        drawer = self._drawer()
         try:
-            found = cut_faces(read.rgb, self._find, self.align)
+            drawn = drawer.draw(read.rgb, self.to, self.size)
         except StageError as error:
             return Prepared(source, problem=str(error))
-        crops = found.crops if found.faces else None
-        seconds = time.monotonic() - start
-        return replace(read, faces=found.faces, small=found.small, crops=crops, seconds=seconds)
+        rgb = read.rgb if self.keep else None
+        return replace(read, rgb=rgb, drawn=drawn, seconds=time.monotonic() - start)
+
+    def _drawer(self) -> Drawer:
+        if not hasattr(self._own, "drawer"):
+            self._own.drawer = self.drawer()
+            self._own.drawer.prepare(self.to)
+        drawer: Drawer = self._own.drawer
+        return drawer
 
     def _read(self, source: Source) -> Prepared:
         """The picture, its faces not looked for; or only that it was done before."""

@@ -1,7 +1,7 @@
 """``face2anime translate``: faces of anybody's photos as anime faces, or of drawings as photos.
 
-One thread reads pictures and finds their faces while the other translates those before. Every file
-appears in one move, and a second run does only what is missing: see `manifest`.
+Several pictures are drawn at once (see `prepare`), and written in their order. Every file appears
+in one move, and a second run does only what is missing: see `manifest`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import cv2
 import numpy as np
@@ -22,18 +22,18 @@ from models.runtime.files import write_bytes
 from models.runtime.progress import Progress
 from pipeline.core import tables
 from pipeline.core.errors import StageError
+from pipeline.core.params import Align
 from pipeline.figures import sheets
 from pipeline.imaging.images import read_rgb
-from pipeline.use.drawing import DIRECTION, cut, enlarged, small_face, translated
-from pipeline.use.model import Model, choose
+from pipeline.use.compute import cores, settled
+from pipeline.use.drawing import Drawer, Network, cut, small_face
+from pipeline.use.model import DIRECTION, Model, choose
 from pipeline.use.pasting import paste
 from pipeline.use.translate.inputs import Source, sources
 from pipeline.use.translate.manifest import GRID, Done, Manifest
 from pipeline.use.translate.prepare import Ahead, Prepared, Preparer
 
-if TYPE_CHECKING:
-    from models.checkpoint import Translator
-
+WORKERS = 4  # pictures drawn at once, at most: a large one takes 300 MB
 SHOWN = 200  # faces on the sheet, at most
 CELL = 256  # pixels of a face there
 FAILED, NO_FACE = 1, 3  # exit codes
@@ -74,9 +74,7 @@ def translate(names: Sequence[str], model_name: str, wishes: Wishes) -> int:
         raise StageError(f"{wishes.out / GRID} is to be translated and written: change --out")
     manifest = Manifest(wishes.out)
     run = _Run(model, wishes, manifest, failed=len(problems))
-    domain = DIRECTIONS[wishes.direction][0]
-    preparer = Preparer(manifest, run.job, domain, model.align, look=wishes.grid)
-    prepared = Ahead(preparer, found)
+    prepared = _begun(run, found)
     try:
         with Progress(len(found), "translate", "pictures", quiet=len(found) == 1) as progress:
             for number, picture in enumerate(prepared, 1):
@@ -87,6 +85,22 @@ def translate(names: Sequence[str], model_name: str, wishes: Wishes) -> int:
         prepared.close()
         manifest.close()
     return FAILED if run.failed else NO_FACE if run.faceless else 0
+
+
+def _begun(run: _Run, found: Sequence[Source]) -> Ahead:
+    """The pictures on their way: several at once, or one by all cores."""
+    compute, wishes = settled(), run.wishes
+    busy = cores(compute)
+    workers = min(busy, len(found), WORKERS)
+    threads = busy // workers if workers > 1 else compute.threads
+    if threads:
+        cv2.setNumThreads(threads)
+    network = Network(run.model, compute.device, threads)
+    preparer = Preparer(
+        run.manifest, run.job, lambda: Drawer(run.model, network=network), wishes.to, wishes.size,
+        look=wishes.grid, keep=wishes.grid or wishes.paste,
+    )  # fmt: skip
+    return Ahead(preparer, found, workers)
 
 
 @dataclass
@@ -100,7 +114,7 @@ class _Run:
     faceless: int = 0
     translated: int = 0
     there: int = 0
-    _translator: Translator | None = None
+    _told: bool = False
     _before: list[np.ndarray] = field(default_factory=list)  # uint8 [CELL, CELL, 3]
     _after: list[np.ndarray] = field(default_factory=list)
 
@@ -111,19 +125,22 @@ class _Run:
         pasted = " pasted" if wishes.paste else ""
         return f"{self.model.digest} {wishes.direction} {wishes.size}{pasted}"
 
+    @property
+    def template(self) -> Align:
+        """How what is translated lies in its square."""
+        return self.model.template(self.wishes.to)
+
     def take(self, picture: Prepared) -> None:
         """Translate a picture's faces, or say why there are none."""
         if picture.problem:
             self.failed += 1
             _say(f"{picture.source.shown}: {picture.problem}")
             return
-        translator = self._loaded() if picture.crops is not None else None
+        drawn = picture.drawn
+        if drawn and drawn.cut.faces:
+            self._warn()
         start = time.monotonic()
-        drawn = np.empty(0)
-        if translator and picture.crops is not None:
-            plain = translated(translator, picture.crops, self.wishes.to)
-            drawn = enlarged(plain, self.wishes.size, self.wishes.to)
-        done = picture.done or self._write(picture, drawn)
+        done = picture.done or self._write(picture)
         each = (picture.seconds + time.monotonic() - start) / max(len(done.outputs), 1)
         self._tell(picture.source, done, each)
         self.there += len(done.outputs) if picture.done else 0
@@ -145,27 +162,25 @@ class _Run:
             notes.append(f"{GRID} shows the first {SHOWN}")
         _say(", ".join(notes))
 
-    def _loaded(self) -> Translator:
-        """The network, from the first face on."""
-        if self._translator is None:
-            if told := self.model.warning(self.wishes.to):
-                _say(told)
-            self._translator = self.model.load()
-        return self._translator
+    def _warn(self) -> None:
+        """Say once what is odd about this model, when it has drawn something."""
+        if not self._told and (line := self.model.warning(self.wishes.to)):
+            _say(line)
+        self._told = True
 
-    def _write(self, picture: Prepared, drawn: np.ndarray) -> Done:
+    def _write(self, picture: Prepared) -> Done:
         """Write a picture's files under names of their own."""
-        wishes, eyes = self.wishes, [face.eyes for face in picture.faces]
-        source = picture.source
+        assert picture.drawn
+        wishes, cut, source = self.wishes, picture.drawn.cut, picture.source
+        eyes, pictures = [face.eyes for face in cut.faces], list(picture.drawn.pictures)
         done = self.manifest.claim(
-            source.stem, source.identity, picture.digest, self.job, eyes, picture.small,
-            wishes.paste,
-        )  # fmt: skip
+            source.stem, source.identity, picture.digest, self.job, eyes, cut.small, wishes.paste
+        )
         try:
-            for name, image in zip(done.outputs, drawn, strict=True):
+            for name, image in zip(done.outputs, pictures, strict=True):
                 write_bytes(wishes.out / name, tables.encode_png(image))
             if done.pasted and picture.rgb is not None:
-                whole = paste(picture.rgb, picture.faces, list(drawn), self.model.align)
+                whole = paste(picture.rgb, cut.faces, pictures, self.template)
                 write_bytes(wishes.out / done.pasted, tables.encode_jpeg(whole))
         except OSError as error:
             raise StageError(f"{wishes.out} cannot be written: {error.strerror}") from None
@@ -184,7 +199,8 @@ class _Run:
             if not self.wishes.as_json:
                 print(path, flush=True)
                 continue
-            told: dict[str, Any] = {"input": source.shown, "output": path, "eyes": eyes}
+            seen = None if self.model.takes_whole(self.wishes.to) else eyes
+            told: dict[str, Any] = {"input": source.shown, "output": path, "eyes": seen}
             told["size"] = self.wishes.size
             if done.pasted:
                 told["pasted"] = str(self.wishes.out / done.pasted)
@@ -196,7 +212,7 @@ class _Run:
         eyes = [np.array(pair) for pair in done.eyes[:room]]
         if not eyes:
             return
-        self._before += list(cut(rgb, eyes, self.model.align.model_copy(update={"size": CELL})))
+        self._before += list(cut(rgb, eyes, self.template.model_copy(update={"size": CELL})))
         for name in done.outputs[:room]:
             image = read_rgb((self.wishes.out / name).read_bytes())
             self._after.append(cv2.resize(image, (CELL, CELL), interpolation=cv2.INTER_AREA))

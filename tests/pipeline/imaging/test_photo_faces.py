@@ -15,7 +15,7 @@ from pipeline.core.errors import StageError
 from pipeline.imaging import center_face, photo_faces
 from pipeline.imaging.center_face import CenterFace
 from pipeline.imaging.images import read_rgb
-from pipeline.imaging.photo_faces import PhotoFace, PhotoFaces
+from pipeline.imaging.photo_faces import PhotoFace, PhotoFaces, QuickFaces
 
 # Middles of the eyes between their corners and lids, by eye.
 EYES = {
@@ -24,10 +24,10 @@ EYES = {
 }
 
 
-@pytest.fixture(scope="module")
-def faces() -> PhotoFaces:
+@pytest.fixture(scope="module", params=[PhotoFaces, QuickFaces])
+def faces(request: pytest.FixtureRequest) -> PhotoFaces:
     try:
-        return PhotoFaces(*photo_faces.weights())
+        return request.param(*photo_faces.weights())
     except ModelError as error:
         pytest.skip(str(error))
 
@@ -98,7 +98,7 @@ def test_one_face_with_its_eyes(faces: PhotoFaces, name: str, change) -> None:
 
 def test_a_photo_is_seen_the_same_whatever_came_before(faces: PhotoFaces) -> None:
     rgb = portrait("grace_hopper")
-    fresh = PhotoFaces(*photo_faces.weights()).find(rgb)
+    fresh = type(faces)(*photo_faces.weights()).find(rgb)
     for other in (rgb[:100, :300], on_a_page(rgb, EYES["grace_hopper"])[0], rgb[:1, :1]):
         faces.find(other)
     (again,) = faces.find(rgb)
@@ -114,6 +114,32 @@ def test_all_faces_the_biggest_first(faces: PhotoFaces) -> None:
     big, small = faces.find(page)
     assert away(big, eyes + (800, 100)) < 0.06
     assert away(small, (eyes + 0.5) / 2 - 0.5 + (100, 500)) < 0.09  # half as sharp
+
+
+def crowd(distance: float) -> np.ndarray:
+    """A face of a third of the page's height, and one with eyes ``distance`` pixels apart."""
+    rgb, eyes = portrait("grace_hopper"), EYES["grace_hopper"]
+    page = np.full((900, 1200, 3), 90, np.uint8)
+    page[100:700, 100:612] = rgb
+    scale = distance / np.linalg.norm(eyes[1] - eyes[0])
+    far = cv2.resize(rgb, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    page[300 : 300 + len(far), 900 : 900 + far.shape[1]] = far
+    return page
+
+
+@pytest.mark.parametrize(("distance", "looks"), [(45, 1), (20, 3)])
+def test_the_quick_look_is_believed_where_no_face_is_small(
+    faces: PhotoFaces, monkeypatch: pytest.MonkeyPatch, distance: float, looks: int
+) -> None:
+    """Where one may have been lost, the large squares are looked at, too."""
+    look, asked = CenterFace._look, []
+    monkeypatch.setattr(
+        CenterFace, "_look", lambda self, *a: asked.append(self.look) or look(self, *a)
+    )
+    assert len(faces.find(crowd(distance))) == 2
+    full = [center_face.LOOK] * 2
+    quick = [photo_faces.QUICK, *full][:looks]
+    assert asked == (quick if isinstance(faces, QuickFaces) else full)
 
 
 def test_where_the_eyes_are_known_roughly_only_the_mesh_looks(faces: PhotoFaces) -> None:
