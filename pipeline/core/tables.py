@@ -111,24 +111,31 @@ def write_file(path: Path, frame: pd.DataFrame) -> None:
 
 
 def write_frame(
-    folder: Path, name: str, frame: pd.DataFrame, shard_mb: int = 256, by: Sequence[str] = ()
+    folder: Path,
+    name: str,
+    frame: pd.DataFrame,
+    shard_mb: int = 256,
+    by: Sequence[str] = (),
+    schema: pa.Schema | None = None,
 ) -> int:
-    """`write_shards` for a DataFrame; the schema follows from its columns.
+    """`write_shards` for a DataFrame; without a ``schema`` it follows from the columns.
 
     Rows that agree in the columns ``by`` are in one shard, named by their values (whole numbers
     with five digits), so that rows with new values leave the shards of the others as they were.
+    Columns of ``schema`` that the frame lacks are null, and those that it has beside are left out.
     """
     fields = [
         pa.field(column, IMAGE if column == "image" else pa.array(frame[column]).type)
-        for column in frame.columns
+        for column in (frame.columns if schema is None else ())
     ]
+    schema = pa.schema(fields) if schema is None else schema
     if not by or frame.empty:
-        return write_shards(folder, numbered(name), _rows(frame), pa.schema(fields), shard_mb)
+        return write_shards(folder, numbered(name), _rows(frame), schema, shard_mb)
     written = 0
     for key, part in frame.groupby(list(by), dropna=False):
         values = [value if isinstance(value, str) else f"{value:05d}" for value in key]
         names = continued("-".join([name, *values]))
-        written += write_shards(folder, names, _rows(part), pa.schema(fields), shard_mb)
+        written += write_shards(folder, names, _rows(part), schema, shard_mb)
     return written
 
 

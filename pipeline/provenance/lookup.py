@@ -44,9 +44,13 @@ class Table:
         return set(ds.dataset(shards[:1]).schema.names) if shards else set()
 
     def rows(self, condition: pc.Expression) -> list[Row]:
-        """The rows for which ``condition`` is true, less the image, with their shard's path."""
+        """The rows for which ``condition`` is true, with their shard's path.
+
+        The image is left out, and what is null: photos and drawings have all columns of both.
+        """
         shown = [*sorted(self.columns() - {"image"}), SHARD]
-        return ds.dataset(self.shards()).to_table(shown, filter=condition).to_pylist()
+        rows = ds.dataset(self.shards()).to_table(shown, filter=condition).to_pylist()
+        return [{name: value for name, value in row.items() if value is not None} for row in rows]
 
     def where(self, **values: str) -> list[Row]:
         """The rows that have all these values; none when the table lacks such a column."""

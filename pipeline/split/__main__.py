@@ -1,10 +1,12 @@
 """Stage ``split``: both domains into train, val and test → ``data/splits/{train,val,test}/``.
 
-See `assign` for what goes where. It also writes a card of each data set, see `cards`.
+See `assign` for what goes where, `schema` for the columns. It also writes a card of each data set,
+see `cards`.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -14,7 +16,7 @@ from pipeline.core.paths import ANIME, CARDS, DROPPED, PHOTOS
 from pipeline.core.paths import SPLITS as OUT
 from pipeline.duplicates.rules import kept_relations
 from pipeline.figures import charts, sheets
-from pipeline.split import cards
+from pipeline.split import cards, schema
 from pipeline.split.assign import describe, split_domain
 
 SHEETS = stage.SHEETS / "split"
@@ -41,17 +43,24 @@ def main() -> None:
                 left = rows[~excluded]
                 parts = split_domain(left, domain, settings, stage.workers(), related)
                 for name, part in parts.items():
-                    tables.write_frame(out / name, domain, part, by=SHARD[domain])
+                    write(out / name, domain, part)
                 counts = describe(parts, len(left), settings, related)
                 metrics[domain] = {"excluded": int(excluded.sum()), **counts}
                 draw(domain, parts["train"], counts["attributes"])
                 summaries[domain] = cards.summarise(domain, parts, rows, chosen)
                 cards.draw(card_folder / domain, parts)
-            cards.write(card_folder, summaries, stage.METRICS, chosen)
+            written = cards.write(card_folder, summaries, stage.METRICS, chosen)
+            cards.write_whole(out, card_folder, written)
         stage.write_json(METRICS, metrics)
         run.metrics(metrics)
         run.artifact(SHEETS, "split")
         run.artifact(CARDS, "datasets")
+
+
+def write(folder: Path, domain: str, part: pd.DataFrame) -> None:
+    """Write the shards of one domain and split, the name of ``folder``."""
+    rows = schema.conformed(part, domain, folder.name)
+    tables.write_frame(folder, domain, rows, by=SHARD[domain], schema=schema.schema())
 
 
 def draw(domain: str, train: pd.DataFrame, attributes: dict[str, dict[str, float]]) -> None:

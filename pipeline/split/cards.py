@@ -1,12 +1,13 @@
 """Cards of both data sets → ``reports/datasets/{photos,anime}/``, written from data alone.
 
-Each is a ``README.md`` with the front matter that Hugging Face reads, the same facts as
-``card.json``, the mean face and a sheet of a hundred.
+Each is a ``README.md``, the same facts as ``card.json``, the mean face and a sheet of a hundred.
+``data/splits/README.md`` has both, with the front matter that Hugging Face reads.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,10 @@ from pipeline.core.params import Celeba
 from pipeline.core.paths import DEMO
 from pipeline.figures import sheets
 from pipeline.imaging.attributes import ATTRIBUTES, CELEBA, UNKNOWN, values_of
-from pipeline.split.card_page import markdown
+from pipeline.split.card_page import PICTURES, page, whole
 
+CARD = "README.md"
+DRAWN = ("mean.png", "sheet.png")
 SHOWN, AVERAGED = 100, 20_000  # faces on the sheet, and at most in the mean face
 APART, ALMOST_ALL = 0.15, 0.9  # differences and shares that are told as a bias
 # Where a picture may be lost: what is left, and the metrics file and key that say so. A key that
@@ -97,13 +100,14 @@ def draw(folder: Path, parts: Mapping[str, pd.DataFrame]) -> None:
     faces = [tables.decode(image["bytes"]) for image in encoded.head(SHOWN)]
     folder.mkdir(parents=True, exist_ok=True)
     large = cv2.resize(mean, (256, 256), interpolation=cv2.INTER_CUBIC)
-    (folder / "mean.png").write_bytes(tables.encode_png(large))
-    sheets.contact_sheet(folder / "sheet.png", faces)
+    mean_face, sheet = (folder / name for name in DRAWN)
+    mean_face.write_bytes(tables.encode_png(large))
+    sheets.contact_sheet(sheet, faces)
 
 
 def write(
     folder: Path, summaries: Mapping[str, dict[str, Any]], metrics: Path, rules: Celeba
-) -> None:
+) -> dict[str, dict[str, Any]]:
     """Write ``README.md`` and ``card.json`` of both data sets.
 
     Args:
@@ -111,16 +115,36 @@ def write(
         summaries: domain → `summarise`'s result.
         metrics: the folder of the stages' metrics files.
         rules: which photos were asked for.
+
+    Returns:
+        domain → what is in ``card.json``.
     """
+    cards = {}
     for domain, summary in summaries.items():
         card = {"name": domain, **summary, "funnel": _funnel(domain, metrics, summary)}
         if domain == "photos":
             card["rules"] = rules.model_dump(mode="json")
         card["biases"] = list(biases(domain, summaries))
         stage.write_json(folder / domain / "card.json", card)
-        beside = folder / domain / "README.md.part"
-        beside.write_text(markdown(card, summaries), encoding="utf-8")
-        beside.replace(folder / domain / "README.md")
+        (folder / domain / CARD).write_bytes(page(card, summaries).encode())
+        cards[domain] = card
+    return cards
+
+
+def write_whole(splits: Path, folder: Path, cards: Mapping[str, dict[str, Any]]) -> None:
+    """Write the one card that lies with the shards, and copies of its pictures.
+
+    Args:
+        splits: the folder of the shards.
+        folder: where `draw` left the pictures.
+        cards: `write`'s result.
+    """
+    pictures = splits / PICTURES
+    pictures.mkdir()
+    for domain in cards:
+        for name in DRAWN:
+            shutil.copyfile(folder / domain / name, pictures / f"{domain}-{name}")
+    (splits / CARD).write_bytes(whole(cards).encode())
 
 
 def biases(domain: str, summaries: Mapping[str, dict[str, Any]]) -> Iterator[str]:

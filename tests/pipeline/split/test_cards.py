@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,8 @@ import pytest
 
 from pipeline.core import stage, tables, yaml_files
 from pipeline.core.params import Celeba
-from pipeline.imaging.attributes import values_of
-from pipeline.split import assign, cards
+from pipeline.imaging.attributes import ATTRIBUTES, values_of
+from pipeline.split import assign, card_page, cards
 from tests.pipeline.split.test_split import SETTINGS, rows
 
 RULES = Celeba(path=Path("data/celeba"), keep={"Male": False}, drop={"Blurry": True})
@@ -44,8 +45,9 @@ def made(domain: str) -> pd.DataFrame:
     return table.assign(skin=["pale"] * 10 + ["light"] * 110)
 
 
-@pytest.fixture
-def written(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    tmp_path = tmp_path_factory.mktemp("cards")
     for name, values in METRICS.items():
         stage.write_json(tmp_path / "metrics" / f"{name}.json", values)
     summaries = {}
@@ -53,8 +55,11 @@ def written(tmp_path: Path) -> Path:
         parts = assign.split_domain(made(domain), domain, SETTINGS, workers=1)
         summaries[domain] = cards.summarise(domain, parts, made(domain), RULES)
         cards.draw(tmp_path / "cards" / domain, parts)
-    cards.write(tmp_path / "cards", summaries, tmp_path / "metrics", RULES)
-    return tmp_path / "cards"
+    folder = tmp_path / "cards"
+    told = cards.write(folder, summaries, tmp_path / "metrics", RULES)
+    (tmp_path / "splits").mkdir()
+    cards.write_whole(tmp_path / "splits", folder, told)
+    return folder
 
 
 def card(folder: Path, domain: str) -> dict[str, Any]:
@@ -109,21 +114,39 @@ def test_biases_are_told_with_their_numbers(written: Path) -> None:
 
 
 @pytest.mark.parametrize("domain", ["photos", "anime"])
-def test_markdown_has_front_matter_both_columns_and_its_pictures(
-    written: Path, domain: str
-) -> None:
-    text = (written / domain / "README.md").read_text(encoding="utf-8")
-    _, header, body = text.split("---\n", 2)
-    front = yaml_files.loads(header)
-    assert front["license"] == "other" and front["size_categories"] == ["n<1K"]
-    files = front["configs"][0]["data_files"]
-    assert [file["split"] for file in files] == ["train", "validation", "test"]
-    assert files[1]["path"] == f"data/splits/val/{domain}-*.parquet"
+def test_a_page_has_both_columns_and_its_pictures(written: Path, domain: str) -> None:
+    body = (written / domain / "README.md").read_text(encoding="utf-8")
     assert "| attribute | photos | anime |" in body
     assert "| hair blue | 0.0 % | 75.0 % |" in body and "| smile yes | 50.0 % | – |" in body
     assert "hair green" not in body
     for picture in ("mean.png", "sheet.png"):
         assert f"({picture})" in body and (written / domain / picture).is_file()
+
+
+def test_the_one_card_has_front_matter_both_pages_and_their_pictures(written: Path) -> None:
+    folder = written.parent / "splits"
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    _, header, body = text.split("---\n", 2)
+    front = yaml_files.loads(header)
+    assert front["license"] == "other" and front["size_categories"] == ["n<1K"]
+    configs = {config["config_name"]: config["data_files"] for config in front["configs"]}
+    assert set(configs) == {"anime", "photos"}
+    assert [file["split"] for file in configs["anime"]] == ["train", "validation", "test"]
+    assert configs["anime"][1]["path"] == "val/anime-*.parquet"  # from the card's own folder
+    for domain in configs:
+        assert re.search(f"^## {domain}: 120 aligned faces", body, re.M)
+    assert body.count("| CC-BY-4.0 | 80 |") == 1
+    pictures = re.findall(r"!\[[^]]*\]\(([^)]+)\)", body)
+    assert len(pictures) == 4 and all((folder / picture).is_file() for picture in pictures)
+
+
+def test_very_many_licences_are_added_up() -> None:
+    licences = {f"of {number}": 1 for number in range(1000)} | {"most": 500}
+    summary = {"attributes": dict.fromkeys(ATTRIBUTES, {}), "unknown": dict.fromkeys(ATTRIBUTES, 1)}
+    card = {"name": "anime", "images": 1500, "pixels": 64, "splits": {}, "groups": 1, "funnel": []}
+    card |= {"sources": {"a": 1500}, "licences": licences, "biases": []}
+    text = card_page.page(card, {"photos": summary, "anime": summary})
+    assert "| most | 500 |" in text and "| 951 others | 951 |" in text and text.count("| of ") == 49
 
 
 def test_the_mean_face_is_the_mean(written: Path) -> None:
@@ -134,61 +157,22 @@ def test_the_mean_face_is_the_mean(written: Path) -> None:
 
 
 def test_the_same_data_gives_the_same_bytes(written: Path, tmp_path: Path) -> None:
-    def all_bytes() -> dict[str, bytes]:
-        return {str(path): path.read_bytes() for path in sorted(written.rglob("*.*"))}
-
-    before = all_bytes()
-    assert len(before) == 8
     summaries = {}
     for domain in ("photos", "anime"):
         parts = assign.split_domain(made(domain)[::-1], domain, SETTINGS, workers=1)
         summaries[domain] = cards.summarise(domain, parts, made(domain)[::-1], RULES)
-        cards.draw(written / domain, parts)
-    cards.write(written, summaries, tmp_path / "metrics", RULES)
-    assert all_bytes() == before
+        cards.draw(tmp_path / "cards" / domain, parts)
+    told = cards.write(tmp_path / "cards", summaries, written.parent / "metrics", RULES)
+    (tmp_path / "splits").mkdir()
+    cards.write_whole(tmp_path / "splits", tmp_path / "cards", told)
+
+    def all_bytes(root: Path) -> dict[str, bytes]:
+        found = [path for name in ("cards", "splits") for path in (root / name).rglob("*.*")]
+        return {str(path.relative_to(root)): path.read_bytes() for path in found}
+
+    before = all_bytes(written.parent)
+    assert len(before) == 8 + 5 and all_bytes(tmp_path) == before
 
 
 def test_values_are_in_the_tables_order() -> None:
     assert values_of("gender") == ["female", "male"] and values_of("hair")[:2] == ["black", "brown"]
-
-
-# ── opened as they are by others ──────────────────────────────────────────────────────────────
-
-
-@pytest.fixture
-def shared(tmp_path: Path) -> Path:
-    """The splits as the stage writes them."""
-    for domain in ("photos", "anime"):
-        parts = assign.split_domain(made(domain), domain, SETTINGS, workers=1)
-        for name, part in parts.items():
-            tables.write_frame(tmp_path / "splits" / name, domain, part)
-    return tmp_path / "splits"
-
-
-def test_pandas_opens_the_splits(shared: Path) -> None:
-    table = pd.concat(pd.read_parquet(path) for path in sorted(shared.glob("*/anime-*.parquet")))
-    assert len(table) == 120 and set(table["hair"]) == {"blue", "black"}
-    assert tables.decode(table["image"].iloc[0]["bytes"]).shape == (32, 32, 3)
-
-
-def test_duckdb_opens_the_splits(shared: Path) -> None:
-    duckdb = pytest.importorskip("duckdb")
-    found = duckdb.sql(
-        f"select hair, count(*) as n, min(octet_length(image.bytes)) as least "
-        f"from read_parquet('{shared}/*/anime-*.parquet') group by hair order by hair"
-    ).fetchall()
-    assert [row[:2] for row in found] == [("black", 30), ("blue", 90)]
-    assert all(row[2] > 100 for row in found)
-
-
-def test_hugging_face_datasets_shows_the_pictures(shared: Path, tmp_path: Path) -> None:
-    datasets = pytest.importorskip("datasets")
-    files = {name: f"{shared}/{name}/photos-*.parquet" for name in ("train", "val", "test")}
-    loaded = datasets.load_dataset("parquet", data_files=files, cache_dir=str(tmp_path / "cache"))
-    assert sum(map(len, loaded.values())) == 120
-    shown = loaded.cast_column("image", datasets.Image())
-    first = shown["train"][0]
-    assert first["image"].size == (32, 32) and first["gender"] == "female"
-    by_id = made("photos").set_index("id")["image"]
-    expected = tables.decode(by_id[first["id"]]["bytes"])
-    np.testing.assert_array_equal(np.asarray(first["image"].convert("RGB")), expected)
