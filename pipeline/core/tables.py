@@ -6,9 +6,11 @@ Face ``datasets`` open it as it is.
 
 from __future__ import annotations
 
+import glob
 import io
+import secrets
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -20,10 +22,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from models.runtime.files import write_bytes
+from pipeline.core import locks
 from pipeline.core.errors import StageError
 from pipeline.core.paths import check_output, remove_folder
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+_PART = ".part"  # ends the name of a folder that is being written
 _GROUP_ROWS = 512  # a small row group keeps one image cheap to reach …
 _GROUP_BYTES = 32_000_000  # … and a shard need not be in memory twice to be written
 
@@ -51,19 +55,30 @@ def decode(data: bytes) -> np.ndarray:
 def new_folder(path: Path) -> Iterator[Path]:
     """A folder beside ``path`` to write into; it takes the place of ``path`` only on success.
 
-    Raises StageError when ``path`` does not lie where outputs do.
+    Raises StageError when ``path`` does not lie where outputs do, or another process writes it.
     """
-    check_output(path)
-    beside = path.with_name(f".{path.name}.part")
-    remove_folder(beside)
-    beside.mkdir(parents=True)
-    try:
-        yield beside
-    except BaseException:
-        remove_folder(beside)
-        raise
-    remove_folder(path)
-    beside.rename(path)
+    base = check_output(path)
+    with locks.held(path.resolve().relative_to(base.resolve()).as_posix(), base):
+        # Nobody else writes here now, so what there is was left by the killed.
+        for left in path.parent.glob(f".{glob.escape(path.name)}.*{_PART}"):
+            remove_folder(left)
+        beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}{_PART}")
+        try:
+            beside.mkdir(parents=True)
+            yield beside
+            _take_the_place(beside, path)
+        finally:
+            with suppress(OSError):  # the error that led here is the one to tell
+                remove_folder(beside)
+
+
+def _take_the_place(new: Path, path: Path) -> None:
+    """Move ``new`` to ``path``; what was there goes aside first, so that nothing is half."""
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}{_PART}")
+    if path.exists():
+        path.rename(aside)
+    new.rename(path)
+    remove_folder(aside)
 
 
 def numbered(name: str) -> Iterator[str]:

@@ -41,7 +41,7 @@ def main() -> None:
                 )
             tables.write_file(FAILURES, tally.frame())  # last: a crawl that fails changes nothing
         outcomes = {outcome.value: tally.outcomes[outcome.value] for outcome in Outcome}
-        metrics = {"posts": count, "outcomes": outcomes}
+        metrics = {"posts": count, "outcomes": outcomes, **exclusions.told()}
         stage.write_json(stage.METRICS / "crawl.json", metrics)
         run.metrics(metrics)
         run.artifact(FAILURES)

@@ -77,7 +77,8 @@ def find_faces(
         StageError: no face is left.
     """
     task = partial(_find_in_chunk, settings, align, exclude)
-    results = parallel.over(task, batches, workers=workers, label="faces")
+    seen = _noted(batches, exclude)
+    results = parallel.over(task, seen, workers=workers, label="faces")
     counts = sum((found.counts for found in results), Counter())
     frame = pd.DataFrame([row for found in results for row in found.faces])
     excluded = exclude.exclusions().mask(frame)
@@ -103,6 +104,13 @@ def find_faces(
         "enlarged": int(_enlarged(frame, align).sum()),
     }
     return FacesResult(frame, examples, unreadable, metrics)
+
+
+def _noted(batches: Iterable[pd.DataFrame], exclude: Exclude) -> Iterator[pd.DataFrame]:
+    """The batches; here, and not only in a worker, it is learned which names name a picture."""
+    for batch in batches:
+        exclude.exclusions().mask(batch)
+        yield batch
 
 
 def _table(findings: Iterable[_Findings], name: str, *columns: str) -> pd.DataFrame:
