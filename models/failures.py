@@ -229,4 +229,3 @@ def _import(error: BaseException) -> str:
     if not isinstance(error, ImportError):
         return ""
     return f"a package is missing or does not load ({_text(error)[:MOST]}): make install"
-

@@ -241,6 +241,7 @@ def read_yaml(path: Path = PATH) -> dict[str, Any]:
         raise StageError(f"{path} {why}: {_ANEW}") from None
     if not content or not isinstance(content, dict):
         raise StageError(f"{path} holds no sections: {_ANEW}")
+    names.refuse_secrets(content, str(path))
     known = [*SECTIONS, VARIANTS]
     for section in content:
         if section not in known:

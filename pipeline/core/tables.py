@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import glob
 import io
+import os
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -22,11 +23,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from models.runtime.files import write_bytes
-from pipeline.core import locks
+from pipeline.core import locks, names
 from pipeline.core.errors import StageError
-from pipeline.core.paths import check_output, remove_folder
+from pipeline.core.paths import DATA, check_output, remove_folder
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+_NO_PICTURE = "{} bytes that are no readable image"
 _PART = ".part"  # ends the name of a folder that is being written
 _GROUP_ROWS = 512  # a small row group keeps one image cheap to reach …
 _GROUP_BYTES = 32_000_000  # … and a shard need not be in memory twice to be written
@@ -44,11 +46,51 @@ def encode_jpeg(rgb: np.ndarray, quality: int = 95) -> bytes:
 
 
 def decode(data: bytes) -> np.ndarray:
-    """RGB uint8 [H, W, 3] of encoded image bytes. Raises StageError when they do not decode."""
+    """RGB uint8 [H, W, 3] of encoded image bytes. Raises StageError, which names the shard and the
+    row of a table below data/ that has them, when they do not decode."""
+    try:
+        return decode_bytes(data)
+    except StageError:
+        raise StageError(_broken(data)) from None
+
+
+def decode_bytes(data: bytes) -> np.ndarray:
+    """As `decode`; its StageError names no shard."""
     bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
     if bgr is None:
-        raise StageError(f"{len(data)} bytes that are no readable image")
+        raise StageError(_NO_PICTURE.format(len(data)))
     return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+
+
+def _broken(data: bytes) -> str:
+    """Whose bytes these are, and what to do. Looked for only now: a frame forgets its files."""
+    for path in sorted(DATA.rglob("*.parquet")):
+        with suppress(StageError), opened(path) as table:
+            if not {"id", "image"} <= set(table.schema_arrow.names):
+                continue
+            for batch in table.iter_batches(columns=["id", "image"], batch_size=_GROUP_ROWS):
+                for row in batch.to_pylist():
+                    if row["image"] and row["image"]["bytes"] == data:
+                        return f"image {row['id']} in {path} is no readable picture: {_anew(path)}"
+    return _NO_PICTURE.format(len(data))
+
+
+def _anew(path: Path) -> str:
+    return f"delete {path} and run `dvc repro`; `face2anime verify` looks for others"
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[pq.ParquetFile]:
+    """A Parquet file to read. Raises StageError, which names it, where it is cut off or damaged."""
+    try:
+        with pq.ParquetFile(path) as file:
+            yield file
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, OSError) and error.errno:  # of the file system, not of the content
+            raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
+        raise StageError(
+            f"{path} is damaged or cut off ({' '.join(str(error).split())[:120]}): {_anew(path)}"
+        ) from error
 
 
 @contextmanager
@@ -139,9 +181,11 @@ def write_frame(
         return write_shards(folder, numbered(name), _rows(frame), pa.schema(fields), shard_mb)
     written = 0
     for key, part in frame.groupby(list(by), dropna=False):
+        # Text comes from a table, perhaps of others, and becomes the name of a file.
+        names.check("a shard's name,", [value for value in key if isinstance(value, str)])
         values = [value if isinstance(value, str) else f"{value:05d}" for value in key]
-        names = continued("-".join([name, *values]))
-        written += write_shards(folder, names, _rows(part), pa.schema(fields), shard_mb)
+        shards = continued("-".join([name, *values]))
+        written += write_shards(folder, shards, _rows(part), pa.schema(fields), shard_mb)
     return written
 
 
@@ -153,13 +197,16 @@ def _rows(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
 def read_frame(path: Path, columns: Sequence[str] | None = None, name: str = "*") -> pd.DataFrame:
     """All shards ``name-*.parquet`` of a folder (or one file), in name order.
 
-    Raises StageError when there is none.
+    Raises StageError when there is none, or one is damaged.
     """
     shards = sorted(path.glob(f"{name}-*.parquet")) if path.is_dir() else [path]
     if not shards or not all(shard.is_file() for shard in shards):
         raise StageError(f"{path} holds no table: run `dvc repro` for the stage that writes it")
     wanted = list(columns) if columns is not None else None
-    frames = [pq.read_table(shard, columns=wanted).to_pandas() for shard in shards]
+    frames = []
+    for shard in shards:
+        with opened(shard) as file:
+            frames.append(file.read(columns=wanted).to_pandas())
     return pd.concat(frames, ignore_index=True)
 
 

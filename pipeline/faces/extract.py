@@ -12,7 +12,6 @@ from typing import Any
 import cv2
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 
 from pipeline.core import tables
 from pipeline.core import workers as parallel
@@ -208,6 +207,6 @@ def raw_batches(folder: Path) -> Iterator[pd.DataFrame]:
     """The raw shards a few dozen pictures at a time, so that memory does not grow with them."""
     columns = ["id", "image", "md5", *PROVENANCE]
     for shard in sorted(folder.glob("raw-*.parquet")):
-        with pq.ParquetFile(shard) as file:
+        with tables.opened(shard) as file:
             for batch in file.iter_batches(batch_size=parallel.CHUNK, columns=columns):
                 yield batch.to_pandas()

@@ -20,6 +20,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -90,10 +91,8 @@ def _forget() -> int:
     """Have this thread's child end; its exit code, negative for a signal."""
     child, _OWN.child = _OWN.child, None
     child.stdout.close()
-    try:
+    with suppress(BrokenPipeError):  # of what it did not read
         child.stdin.close()
-    except BrokenPipeError:  # what it did not read
-        pass
     return int(child.wait())
 
 
