@@ -28,7 +28,7 @@ _FULL = ("no space left on device", "disk is full", "disk quota exceeded")
 _NO_MEMORY = ("insufficient memory", "can't allocate memory", "out of memory")
 _DAMAGED_STORE = ("file is not a database", "disk image is malformed")
 _LOCKED = ("database is locked",)
-_READ_ONLY = ("readonly database", "read-only file system")
+_READ_ONLY = ("readonly database",)
 
 Hide = Callable[[str], str]
 

@@ -205,7 +205,7 @@ def _without_secrets(post: Post) -> Post:
     """What is stored of ``post``: a site may put a key into an address, or repeat one."""
     told = {field.name: getattr(post, field.name) for field in fields(Post)}
     texts = {name: text for name, text in told.items() if isinstance(text, str)}
-    clean = {name: redact(bare(text)) for name, text in texts.items()}
+    clean: dict[str, Any] = {name: redact(bare(text)) for name, text in texts.items()}
     return replace(post, **clean) if clean != texts else post
 
 

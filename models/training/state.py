@@ -10,7 +10,7 @@ import os
 import pickle
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import torch
 
@@ -87,7 +87,7 @@ def save_state(state_dir: Path | str, key: str, state: dict[str, Any]) -> None:
         return
     with replacing(state_path(state_dir, key)) as file:
         hashed = _Hashed(file)
-        torch.save({"key": key, **state}, hashed)
+        torch.save({"key": key, **state}, cast(IO[bytes], hashed))
         file.write(_MARK + hashed.digest.hexdigest().encode())
 
 
