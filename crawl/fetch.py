@@ -51,7 +51,12 @@ async def fetch(post: Post, settings: CrawlSettings, session: Session, part: Par
 
 
 def examine(data: bytes, post: Post, settings: CrawlSettings) -> Fetched:
-    """Whether ``data`` is the image that ``post`` promises: its md5, its type, its size."""
+    """Whether ``data`` is the image that ``post`` promises: its md5, its type, its size.
+
+    Also of bytes that an earlier crawl kept, by the limits of today.
+    """
+    if len(data) > settings.max_bytes:
+        return Fetched(Outcome.TOO_LARGE, too_large(settings.max_bytes))
     md5 = hashlib.md5(data, usedforsecurity=False).hexdigest()
     if post.md5 and md5 != post.md5.lower():
         return Fetched(Outcome.CHECKSUM_MISMATCH, f"md5 is {md5}, the site says {post.md5}")
@@ -114,7 +119,7 @@ class _Transfer:
         length = response.headers.get("Content-Length", "")
         total = int(length) if length.isascii() and length.isdigit() else None
         if total is not None and total > self._max_bytes:
-            raise self._too_large(f"{total:,} bytes")
+            raise self._too_large()
         etag = response.headers.get("ETag", "")
         # A weak ETag does not promise equal bytes (RFC 9110 section 13.1.5).
         strong = etag if not etag.startswith("W/") else ""
@@ -127,11 +132,16 @@ class _Transfer:
             async for chunk in response.content.iter_any():
                 part.append(chunk)
                 if part.size > self._max_bytes:
-                    raise self._too_large("more bytes")
+                    raise self._too_large()
         except (aiohttp.ClientError, TimeoutError):
             raise TruncatedError(f"ended after {part.size:,}{announced} bytes") from None
         if part.total is not None and part.size != part.total:
             raise TruncatedError(f"ended after {part.size:,}{announced} bytes")
 
-    def _too_large(self, size: str) -> FetchError:
-        return FetchError(Outcome.TOO_LARGE, f"{size}, crawl.max_bytes is {self._max_bytes:,}")
+    def _too_large(self) -> FetchError:
+        return FetchError(Outcome.TOO_LARGE, too_large(self._max_bytes))
+
+
+def too_large(max_bytes: int) -> str:
+    """The same words whether the server, the body or an earlier crawl's bytes tell."""
+    return f"more than crawl.max_bytes, {max_bytes:,}"

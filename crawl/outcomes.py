@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from crawl.secrets import redact
+
 
 class Outcome(StrEnum):
     """What became of one post."""
@@ -29,6 +31,6 @@ class FetchError(Exception):
     """A post (or page) cannot be had. Carries the outcome to count and a reason to show."""
 
     def __init__(self, outcome: Outcome, reason: str) -> None:
-        super().__init__(reason)
         self.outcome = outcome
-        self.reason = reason
+        self.reason = redact(reason)  # it goes into tables, and may repeat a URL
+        super().__init__(self.reason)

@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from typing import IO
 
 # A smaller body waits in memory: it is sooner asked for again than remembered.
 _WORTH_RESUMING = 1 << 18  # bytes
@@ -52,7 +53,7 @@ class Part:
             self._small += chunk
             return
         with self._path.open("ab", buffering=0) as file:
-            file.write(self._small + chunk)
+            write_whole(file, bytes(self._small + chunk))
         if not self._on_disk:
             self._on_disk = True
             self._small.clear()
@@ -80,6 +81,14 @@ class Part:
             self.size = self._path.stat().st_size
         except (OSError, ValueError, KeyError, TypeError):  # killed before it was written
             self.discard()
+
+
+def write_whole(file: IO[bytes], data: bytes) -> None:
+    """Write all of ``data`` to an unbuffered file, which may take a part of it only: an almost full
+    disk does. Raises OSError when it takes no more."""
+    left = memoryview(data)
+    while left:
+        left = left[file.write(left) :]
 
 
 def part_name(url: str, md5: str) -> str:

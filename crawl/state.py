@@ -9,16 +9,16 @@ image would be ten times slower.)
 from __future__ import annotations
 
 import hashlib
-import sqlite3
 from pathlib import Path
 from typing import IO
 
 from filelock import FileLock, Timeout
 
+from crawl.database import open_database
 from crawl.errors import CrawlError
 from crawl.fetch import Fetched, examine
 from crawl.outcomes import Outcome
-from crawl.parts import Part, part_name
+from crawl.parts import Part, part_name, write_whole
 from crawl.posts import Post
 from crawl.settings import CrawlSettings
 
@@ -29,13 +29,6 @@ _FACTS = (Outcome.OK, Outcome.GONE, Outcome.TOO_LARGE)
 _THIS_CRAWL = (Outcome.NOT_AN_IMAGE, Outcome.CHECKSUM_MISMATCH)
 
 _PACK_BYTES = 256_000_000  # a pack that has more is closed and the next one begun
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS outcomes (
-    url TEXT, md5 TEXT, outcome TEXT, reason TEXT, sha256 TEXT, limits TEXT,
-    pack INTEGER, start INTEGER, size INTEGER,
-    PRIMARY KEY (md5, url)
-) WITHOUT ROWID
-"""
 
 
 class State:
@@ -57,11 +50,7 @@ class State:
             raise CrawlError(
                 f"another crawl is using {folder}: wait for it to end, or stop it"
             ) from None
-        self._db = sqlite3.connect(folder / "crawl.sqlite", isolation_level=None)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=NORMAL")
-        self._db.execute("PRAGMA wal_autocheckpoint=10000")  # pages; each waits for the disk
-        self._db.execute(_SCHEMA)
+        self._db = open_database(folder / "crawl.sqlite")
         self._left_over = {path.name for path in self._parts.iterdir()}
         # Hashes of what may be found, to ask the database for nothing else.
         self._known: set[int] = set()
@@ -144,7 +133,7 @@ class State:
             self._number += 1
             self._pack = self._open_pack()
         start = self._pack.tell()
-        self._pack.write(data)
+        write_whole(self._pack, data)
         return self._number, start, len(data)
 
     def _open_pack(self) -> IO[bytes]:

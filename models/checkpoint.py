@@ -18,8 +18,8 @@ from models.domains import DIRECTIONS, other
 from models.errors import ModelError
 from models.networks.translator import TranslationNetwork
 from models.runtime.device import pick_device
-from models.runtime.files import CONFIG, PRETRAINED, SHIPPED, WEIGHTS, read_json, write_json
-from models.runtime.weights import read_weights, write_weights
+from models.runtime.files import CONFIG, PRETRAINED, SHIPPED, WEIGHTS
+from models.runtime.weights import read_model, write_model
 from models.variants import NETWORK_KEYS, Variant, variant_from_dict
 
 if TYPE_CHECKING:  # torchvision takes as long to import as torch: only style transfer needs it
@@ -158,8 +158,9 @@ def start_from(init: str, network: nn.Module, variant: Variant) -> None:
     Raises ModelError where it is absent, broken, or computes something else than the variant.
     """
     folder, ours = folder_of(init), variant.to_dict()
+    weights, config = read_model(folder / WEIGHTS, folder / CONFIG)
     try:
-        theirs = variant_from_dict(read_json(folder / CONFIG)["variant"]).to_dict()
+        theirs = variant_from_dict(config["variant"]).to_dict()
     except (KeyError, TypeError):
         raise ModelError(f"{folder / CONFIG} is no trained model's: give another `init`") from None
     differ = [f"{key}: {theirs.get(key)}" for key in NETWORK_KEYS if theirs.get(key) != ours[key]]
@@ -169,7 +170,7 @@ def start_from(init: str, network: nn.Module, variant: Variant) -> None:
             "give it the same"
         )
     try:
-        network.load_state_dict(read_weights(folder / WEIGHTS))
+        network.load_state_dict(weights)
     except RuntimeError:
         raise ModelError(f"{folder / WEIGHTS} does not fit {CONFIG} beside it") from None
 
@@ -187,7 +188,6 @@ def save_translator(
     `template`, the places of the eyes, and `data`.
     """
     dir = Path(dir)
-    write_weights(dir / WEIGHTS, translator.network.state_dict())
     config = {
         "variant": translator.variant.to_dict(),
         "image_size": translator.image_size,
@@ -197,18 +197,18 @@ def save_translator(
     }
     if not isinstance(translator.network, TranslationNetwork):
         config["features"] = translator.network.structure
-    write_json(dir / CONFIG, config)
+    write_model(dir / WEIGHTS, dir / CONFIG, translator.network.state_dict(), config)
 
 
 def load_translator(dir: Path | str, device: str = "auto") -> Translator:
     """Read what `save_translator` wrote. Raises ModelError when it is absent or does not fit."""
     dir = Path(dir)
-    config = read_json(dir / CONFIG)
+    weights, config = read_model(dir / WEIGHTS, dir / CONFIG)
     try:
         variant, image_size = variant_from_dict(config["variant"]), config["image_size"]
         with torch.random.fork_rng():
             network = new_network(variant, image_size, config.get("features"))
-        network.load_state_dict(read_weights(dir / WEIGHTS))
+        network.load_state_dict(weights)
     except (KeyError, TypeError, RuntimeError) as error:
         raise ModelError(f"{dir / WEIGHTS} does not fit {CONFIG} beside it: train again") from error
     return Translator(network, variant, image_size).to(pick_device(device))

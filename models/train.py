@@ -6,7 +6,7 @@ On several GPUs: `torchrun --nproc-per-node N -m models.train …`.
 from __future__ import annotations
 
 import argparse
-import sys
+import os
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,13 @@ from torchvision.transforms.v2.functional import to_pil_image
 from models.data.domain import Domain, StreamedDomain, load_domain
 from models.data.streaming import load_training
 from models.errors import ModelError
+from models.failures import one_line
 from models.knobs import add_options, given, refuse_unknown
 from models.metrics.held_out import features_if_here
 from models.recognizer.network import Recognizer
 from models.recognizer.training import load_recognizer
 from models.runtime.device import pick_device
-from models.runtime.distributed import from_first, processes, rank, world_size
+from models.runtime.distributed import from_first, processes, rank
 from models.runtime.files import read_json
 from models.training.callback import Silent
 from models.training.engine import train
@@ -143,12 +144,10 @@ def measured_budget(
 
 
 def main() -> None:
-    """Entry point: one line and exit code 1 for a ModelError."""
-    try:
-        with processes():
-            run(parse())
-    except ModelError as error:
-        sys.exit(f"error{f' in process {rank()}' if world_size() > 1 else ''}: {error}")
+    """Entry point: one line and exit code 1 for whatever goes wrong."""
+    number = os.environ.get("RANK", "0") if int(os.environ.get("WORLD_SIZE", "1")) > 1 else ""
+    with one_line(f"error in process {number}" if number else "error", ModelError), processes():
+        run(parse())
 
 
 if __name__ == "__main__":

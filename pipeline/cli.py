@@ -167,6 +167,19 @@ def champion(
 
 
 @app.command()
+def verify() -> None:
+    """Whether data, weights and DVC's copies are what was written, to the bit."""
+    from pipeline.use import verify
+
+    problems, seen = verify.verify()
+    for line in problems:
+        print(line)
+    told = ", ".join(f"{count:,} {what}" for what, count in seen.items()) or "nothing is here"
+    print(f"{told}: {len(problems) or 'no'} problems")
+    raise typer.Exit(bool(problems))
+
+
+@app.command()
 def doctor(
     fetch: Annotated[bool, typer.Option("--fetch", help="Get the files that are missing.")] = False,
 ) -> None:

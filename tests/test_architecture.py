@@ -81,6 +81,7 @@ def test_stages_declare_the_sections_they_load(name: str) -> None:
 # train all variants anew for a caption. `compare` makes a page: it watches what draws. What answers
 # whether an image is excluded decides who is in the tables: every stage that asks watches it.
 PLUMBING = {"pipeline/core", "pipeline/figures", "crawl/errors.py", "models/errors.py"}
+PLUMBING |= {"models/failures.py"}
 DRAWS = {"compare"}
 CRAWLS = {"discover", "crawl"}
 EXCLUDES = "pipeline/core/exclude.py"

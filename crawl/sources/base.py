@@ -22,7 +22,7 @@ from crawl.errors import CrawlError, SourceError
 from crawl.names import NAME
 from crawl.outcomes import FetchError, Outcome
 from crawl.posts import Post
-from crawl.web.keys import hide
+from crawl.secrets import bare, credential_in, redact
 from crawl.web.session import Credentials, Page, Session
 from crawl.web.urls import web_host
 
@@ -92,7 +92,7 @@ class Source(ABC):
         verdicts: Counter[str] = Counter(listed=0)
         seen: set[str] = set()
         places = 0
-        for post in self.candidates(session):
+        for post in map(_without_secrets, self.candidates(session)):
             verdict = "repeated" if post.post_id in seen else self._verdict(post)
             seen.add(post.post_id)
             if verdict == "listed":
@@ -144,7 +144,7 @@ class Source(ABC):
         except FetchError as failure:
             reason = f"{failure.outcome}: {failure.reason}{self._advice(failure)}"
             kind = MissingPageError if failure.outcome is Outcome.GONE else SourceError
-            raise kind(self.name, url, hide(reason, credentials)) from None
+            raise kind(self.name, redact(url), reason) from None
 
     def _advice(self, failure: FetchError) -> str:
         if failure.outcome is Outcome.FORBIDDEN_BY_ROBOTS:
@@ -187,6 +187,11 @@ def parse_source(declaration: dict[str, Any]) -> Source:
     for key, field in known.items():
         if key not in values and field.default is MISSING:
             raise CrawlError(f"{where}: key '{key}' is missing, type '{kind}' needs it")
+        if secret := credential_in(str(values.get(key, ""))):
+            raise CrawlError(
+                f"{where}: key '{key}' has {secret}: no credential stands in params, which are "
+                "shared; sites with keys take them from the environment (docs/sources.md)"
+            )
     try:
         return TypeAdapter(SOURCES[kind]).validate_python(values)
     except ValidationError as error:
@@ -194,6 +199,14 @@ def parse_source(declaration: dict[str, Any]) -> Source:
         key = ".".join(str(part) for part in first["loc"])
         message = f"{where}: key '{key}' is {first['input']!r}: {first['msg'].lower()}"
         raise CrawlError(message) from None
+
+
+def _without_secrets(post: Post) -> Post:
+    """What is stored of ``post``: a site may put a key into an address, or repeat one."""
+    told = {field.name: getattr(post, field.name) for field in fields(Post)}
+    texts = {name: text for name, text in told.items() if isinstance(text, str)}
+    clean: dict[str, Any] = {name: redact(bare(text)) for name, text in texts.items()}
+    return replace(post, **clean) if clean != texts else post
 
 
 def _nearest(word: str, known: list[str]) -> str:

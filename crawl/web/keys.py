@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-from urllib.parse import quote_plus
 
 from crawl.errors import CrawlError
-from crawl.web.session import Credentials
-
-_TELLING = 6  # characters; hiding a shorter value, say a user's number, would garble any text
+from crawl.secrets import remember
 
 
 def from_environment(source: str, variable: str) -> str:
@@ -27,14 +24,5 @@ def from_environment(source: str, variable: str) -> str:
             f"source '{source}': the environment variable {variable} holds a character that no "
             "key has: export it again"
         )
+    remember(value)
     return value
-
-
-def hide(text: str, credentials: Credentials) -> str:
-    """``text`` with ``***`` for every secret in it: a site may repeat in its answer, say in a
-    redirect, what it was sent.
-    """
-    for value in (*credentials.query.values(), *credentials.headers.values()):
-        if len(value) >= _TELLING:
-            text = text.replace(quote_plus(value), "***").replace(value, "***")
-    return text

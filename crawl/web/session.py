@@ -14,6 +14,7 @@ from urllib.parse import urlencode, urljoin, urlsplit
 import aiohttp
 
 from crawl.outcomes import FetchError, Outcome
+from crawl.secrets import remember
 from crawl.settings import CrawlSettings
 from crawl.web.addresses import AddressGuard
 from crawl.web.breaker import Breaker
@@ -47,6 +48,9 @@ class Credentials:
 
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     query: Mapping[str, str] = field(default_factory=dict, repr=False)  # parameters of the URL
+
+    def __post_init__(self) -> None:
+        remember(*self.headers.values(), *self.query.values())
 
     def add_to(self, url: str) -> str:
         """``url`` with the secret parameters."""

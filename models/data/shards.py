@@ -51,7 +51,10 @@ class Shards:
         return fit_size(images, self.image_size)
 
     def _decode(self, row: int) -> Tensor:
-        image = decode(self._encoded(row), self.ids[row])
+        try:
+            image = decode(self._encoded(row), self.ids[row])
+        except ModelError as error:
+            raise ModelError(f"{self.paths[int(self.places[row][0])]}: {error}") from error
         _, height, width = image.shape
         if (height, width) != (self.stored, self.stored):
             raise ModelError(

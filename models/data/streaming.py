@@ -39,7 +39,7 @@ def load_training(
     workers: int | None = None,
 ) -> tuple[Domain | StreamedDomain, Domain | StreamedDomain]:
     """Photos and anime faces of `split` as `open_domain` finds them: in memory, or
-    streamed by `workers` processes (None: as many as there are processors to spare).
+    streamed by `workers` processes (at most one a processor; None: as many as there are to spare).
 
     `resident` None chooses: in memory are both or neither, by whether their uint8 bytes are at most
     half of the free memory of `device` (and of the machine, through which they go there). One line
@@ -53,7 +53,7 @@ def load_training(
     if resident:
         photos, anime = (domain.take(range(len(domain))) for domain in opened)
         return photos, anime
-    workers = spare_processors() if workers is None else workers
+    workers = spare_processors() if workers is None else min(workers, processors())
     if rank() == 0:
         print(
             f"streaming images from their shards by {workers} processes: decoded they are "
@@ -90,9 +90,13 @@ def _free_ram() -> int:
 
 def spare_processors() -> int:
     """Worker processes for one training process: one processor is left to it; 1 … 8."""
+    return min(8, max(1, processors() // _processes_here() - 1))
+
+
+def processors() -> int:
+    """How many this process may use."""
     linux = hasattr(os, "sched_getaffinity")
-    processors = len(os.sched_getaffinity(0)) if linux else os.cpu_count() or 1
-    return min(8, max(1, processors // _processes_here() - 1))
+    return len(os.sched_getaffinity(0)) if linux else os.cpu_count() or 1
 
 
 def _processes_here() -> int:

@@ -21,11 +21,10 @@ from models.knobs import check_knobs
 from models.recognizer.network import Recognizer
 from models.recognizer.settings import RecognizerSettings
 from models.runtime.device import autocast, pick_device, pick_precision
-from models.runtime.files import read_json, write_json
 from models.runtime.meter import Meter
 from models.runtime.progress import Progress
 from models.runtime.sampling import Order, reseed
-from models.runtime.weights import read_weights, write_weights
+from models.runtime.weights import read_model, write_model
 
 WEIGHTS, CONFIG = "recognizer.safetensors", "config.json"
 LOG_ROWS = 10  # of the history
@@ -178,19 +177,19 @@ def accuracy(model: Recognizer, domain: Domain) -> dict[str, dict[str, float]]:
 def save_recognizer(dir: Path | str, model: Recognizer) -> None:
     """Write `recognizer.safetensors` and `config.json` into `dir`; same model, same bytes."""
     dir = Path(dir)
-    write_weights(dir / WEIGHTS, model.state_dict())
     names = ("heads", "channels", "image_size", "temperatures")
-    write_json(dir / CONFIG, {name: getattr(model, name) for name in names})
+    config = {name: getattr(model, name) for name in names}
+    write_model(dir / WEIGHTS, dir / CONFIG, model.state_dict(), config)
 
 
 def load_recognizer(dir: Path | str, device: str = "auto") -> Recognizer:
     """Read what `save_recognizer` wrote, in eval mode. ModelError when absent or broken."""
     dir = Path(dir)
-    config = read_json(dir / CONFIG)
+    weights, config = read_model(dir / WEIGHTS, dir / CONFIG)
     try:
         model = Recognizer(config["heads"], config["channels"], config["image_size"])
         model.temperatures.update(config.get("temperatures", {}))  # none: never calibrated
-        model.load_state_dict(read_weights(dir / WEIGHTS))
+        model.load_state_dict(weights)
     except (KeyError, TypeError, RuntimeError) as error:
         raise ModelError(f"{dir / WEIGHTS} does not fit {CONFIG} beside it: train again") from error
     model.to(pick_device(device), memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
+import platform
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +17,7 @@ from models.errors import ModelError
 
 WEIGHTS, CONFIG = "generator.safetensors", "config.json"  # of a trained translator
 SHIPPED = "shipped"  # what users call the one that comes along, in
+_HERE = re.sub(r"[^A-Za-z0-9]", "_", platform.node())  # in a shared folder others have this pid
 PRETRAINED = Path(__file__).resolve().parents[1] / "pretrained"
 
 
@@ -25,7 +29,9 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     processes may write the same path at once: each has a temporary file of its own.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    for left in _left_over(path):
+        left.unlink(missing_ok=True)
+    beside = path.with_name(f".{path.name}.{_HERE}-{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
         with beside.open("xb") as file:
             yield file
@@ -38,8 +44,26 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 
 def remove(path: Path) -> None:
     """Delete `path` and what a killed `replacing` of it has left."""
-    for file in (path, *path.parent.glob(f".{path.name}.*.tmp")):
+    for file in (path, *path.parent.glob(f".{glob.escape(path.name)}.*.tmp")):
         file.unlink(missing_ok=True)
+
+
+def _left_over(path: Path) -> Iterator[Path]:
+    """What killed processes of this machine left of their writing `path`."""
+    for file in path.parent.glob(f".{glob.escape(path.name)}.{_HERE}-*.tmp"):
+        process = file.name.removesuffix(".tmp").split("-")[-2]
+        if process.isdigit() and not _lives(int(process)):
+            yield file
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # another user's
+        return True
+    return True
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -150,7 +150,7 @@ def train(
                 run.held_out += report.held_out(seen, translator)
             if state_dir and due(settings.state_every, seen, batch, budget):
                 require_finite(networks, run.meter, seen)  # NaNs never replace a good state
-                save_state(state_dir, key, run.state_dict())
+                save_state(state_dir, key, {**run.state_dict(), "budget": budget})
 
     return TrainResult(
         translator, pd.DataFrame(run.history), seen, time.monotonic() - started, resumed_from, key,

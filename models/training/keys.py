@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -34,6 +35,11 @@ def run_key(variant: Mapping[str, Any], settings: Mapping[str, Any], *ids: list[
     for domain_ids in ids:
         digest.update(json.dumps(domain_ids).encode())
     return digest.hexdigest()
+
+
+def is_key(value: object) -> bool:
+    """Whether it is what `run_key` gives. One that a file tells becomes a path and a query."""
+    return isinstance(value, str) and re.fullmatch(r"[0-9a-f]{64}", value) is not None
 
 
 def training_key(

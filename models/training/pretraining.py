@@ -9,6 +9,7 @@ each on both domains.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ def pretraining_images(variant: Variant, settings: TrainSettings) -> int:
     return wanted // settings.batch_size * settings.batch_size
 
 
-def pretraining_key(variant: Variant, settings: TrainSettings, batches: Batches) -> str:
+def pretraining_key(variant: Variant, settings: TrainSettings, ids: Mapping[str, list[str]]) -> str:
     """Hash of all that decides the pretrained weights, and nothing else.
 
     Variants that differ in losses or discriminators share one pretraining.
@@ -59,7 +60,7 @@ def pretraining_key(variant: Variant, settings: TrainSettings, batches: Batches)
     shape["pretraining_images"] = pretraining_images(variant, settings)
     decisive = {key: getattr(settings, key) for key in SETTINGS_KEYS}
     decisive |= computed(settings)
-    return run_key(shape, decisive, *(batches.ids[d] for d in DOMAINS))
+    return run_key(shape, decisive, *(ids[d] for d in DOMAINS))
 
 
 def mask_squares(images: Tensor) -> Tensor:
@@ -118,7 +119,7 @@ def pretrain(
     if not total:
         return Pretrained([], 0.0)
     cast = partial(autocast, batches.device, pick_precision(settings.precision, batches.device))
-    key = pretraining_key(variant, settings, batches)
+    key = pretraining_key(variant, settings, batches.ids)
     weights, orders, meter = list(translator.parameters()), batches.orders(STREAM), Meter()
     optimizer = adam(weights)
     history, seen, earlier = [], 0, 0.0
@@ -153,7 +154,7 @@ def pretrain(
                 require_finite(translator, meter, seen)
                 spent = earlier + time.monotonic() - started
                 state: dict[str, Any] = {"translator": translator.state_dict(), "history": history}
-                state |= {"images_seen": seen, "seconds": spent}
+                state |= {"images_seen": seen, "budget": total, "seconds": spent}
                 if seen < total:  # what is finished only needs its weights
                     state |= {"optimizer": optimizer.state_dict(), "meter": meter.state_dict()}
                 save_state(state_dir, key, state)

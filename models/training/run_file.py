@@ -21,6 +21,7 @@ from models.runtime.device import pick_device
 from models.runtime.distributed import world_size
 from models.runtime.files import CONFIG, read_json, write_json
 from models.training.engine import TrainResult
+from models.training.keys import is_key
 from models.training.settings import TrainSettings
 from models.variants import Variant, variant_from_dict
 
@@ -96,6 +97,8 @@ def read_run(folder: Path) -> FinishedRun:
     missing = [name for name in ("key", *COUNTS, *PLACE) if name not in told]
     if missing:
         raise ModelError(f"{folder / RUN} lacks {', '.join(missing)}: copy the folder again")
+    if not is_key(told["key"]):
+        raise ModelError(f"{folder / RUN}: `key` is none, 64 hex digits: copy the folder again")
     translator = load_translator(folder, "cpu")
     if read_json(folder / CONFIG).get("key") != told["key"]:
         raise ModelError(f"{folder}: {CONFIG} and {RUN} are of two runs: copy the folder again")

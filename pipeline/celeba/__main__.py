@@ -211,7 +211,7 @@ def main() -> None:
         faces = [tables.decode(image["bytes"]) for image in shown["image"]]
         captions = [] if settings.images == "folder" else list(shown["hair"])
         sheets.contact_sheet(SHEET / "kept.png", faces, captions)
-        stage.write_json(METRICS, photos.counts)
+        stage.write_json(METRICS, {**photos.counts, **exclude.exclusions().told()})
         run.metrics(photos.counts)
         run.artifact(SHEET, "celeba")
 

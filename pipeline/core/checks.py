@@ -26,6 +26,7 @@ def check(content: Mapping[str, Any], sections: Mapping[str, type[Section]], whe
 
     Sections that are absent are not looked at.
     """
+    names.refuse_secrets(content, where)
     known = [*sections, VARIANTS]
     for section in content:
         if section not in known:

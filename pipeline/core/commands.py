@@ -1,8 +1,7 @@
-"""What all command lines share: plain messages, and a user's mistake in one line."""
+"""What all command lines share: plain messages, and whatever goes wrong in one line."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,6 +9,8 @@ from typing import Any
 import typer
 
 from crawl.errors import CrawlError
+from crawl.secrets import redact
+from models import failures
 from models.errors import ModelError
 from pipeline.core.errors import StageError
 
@@ -23,9 +24,9 @@ def command_line(**options: Any) -> typer.Typer:
 
 @contextmanager
 def mistakes_in_one_line(command: str) -> Iterator[None]:
-    """A user's mistake, raised within, ends the process with ``COMMAND: what to do`` and exit 1."""
-    try:
+    """Whatever is raised within ends the process with ``COMMAND: what to do`` and exit 1.
+
+    The line of what is no mistake of the user names the file that the traceback is in.
+    """
+    with failures.one_line(command, StageError, CrawlError, ModelError, hide=redact):
         yield
-    except (StageError, CrawlError, ModelError) as error:
-        print(f"{command}: {error}", file=sys.stderr)
-        sys.exit(1)

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from pipeline.core import yaml_files
+from pipeline.core.errors import StageError
 
 if TYPE_CHECKING:  # pandas takes seconds: every command reads params, and few look at tables
     import pandas as pd
@@ -11,11 +17,16 @@ if TYPE_CHECKING:  # pandas takes seconds: every command reads params, and few l
     from crawl.posts import Post
 
 # Columns of any table of the pipeline that may name one of its images.
+FOUND = "exclude_found"  # of a stage's metrics
 _NAMES = ["id", "raw_id", "url", "md5", "file"]
+_POST = ["source", "post_id"]  # which name one together
 
 
 class Exclusions:
     """Images and tags that are left out wherever they turn up.
+
+    It remembers which of them named something: somebody asked for a take-down, and a slip of the
+    pen must not look like one that was done.
 
     Args:
         images: each names an image by what any table says of it: its URL, the site's md5, the
@@ -27,10 +38,12 @@ class Exclusions:
     def __init__(self, images: Iterable[str] = (), tags: Iterable[str] = ()) -> None:
         self._images = frozenset(images)
         self._tags = frozenset(tags)
+        self._found: set[str] = set()  # which of them named something
 
     def names(self, *names: str) -> bool:
         """Whether one of ``names`` is an excluded image's."""
-        return not self._images.isdisjoint(names)
+        self._found |= (found := self._images.intersection(names))
+        return bool(found)
 
     def verdict(self, post: Post) -> str:
         """Why ``post`` is left out, as ``discover`` counts it; empty when it is not."""
@@ -40,7 +53,56 @@ class Exclusions:
 
     def tagged(self, tags: str) -> bool:
         """Whether ``tags``, separated by spaces, hold an excluded one."""
-        return bool(self._tags) and not self._tags.isdisjoint(tags.split())
+        if not self._tags:
+            return False
+        self._found |= (found := self._tags.intersection(tags.split()))
+        return bool(found)
+
+    def told(self) -> dict[str, list[str]]:
+        """For a stage's metrics: which images and tags named something here; empty when none did.
+
+        See `check_new`.
+        """
+        return {FOUND: sorted(self._found)} if self._found else {}
+
+    def look_in(self, folder: Path) -> None:
+        """Learn what names something in the tables below ``folder``, as the last run left them.
+
+        Of two names of one image the first takes it out, and no stage sees the second.
+        """
+        if not self._images and not self._tags:
+            return
+        import pyarrow.parquet as pq
+
+        for path in sorted(folder.rglob("*.parquet")):
+            with suppress(OSError, ValueError):  # being damaged is told by the stage that reads it
+                known = set(pq.read_schema(path).names)
+                columns = [name for name in (*_NAMES, *_POST, "tags") if name in known]
+                self.mask(pq.read_table(path, columns=columns).to_pandas())
+
+    def check_new(self, metrics: Path, lock: Path) -> None:
+        """Raise StageError for an image or tag that is new and named nothing in any stage.
+
+        Args:
+            metrics: the folder where stages write what `told` gives.
+            lock: dvc.lock, which knows those that were there at the last run: a site may have lost
+                their images since.
+        """
+        known = set(self._found)
+        for path in sorted(metrics.glob("*.json")):
+            known.update(json.loads(path.read_text(encoding="utf-8")).get(FOUND, []))
+        old = _recorded(lock)
+        wrong = [
+            f"exclude.{key}: {name}"
+            for key, names in (("images", self._images), ("tags", self._tags))
+            for name in sorted(names - known - set(old.get(key, [])))
+        ]
+        if wrong:
+            raise StageError(
+                f"{len(wrong)} in params.yaml name nothing and took nothing down: "
+                f"{', '.join(wrong[:5])}{' …' if wrong[5:] else ''}: correct or remove them "
+                "(`face2anime provenance` tells the names of an image)"
+            )
 
     def mask(self, frame: pd.DataFrame) -> pd.Series:
         """True for the rows of ``frame``, any table of the pipeline, that are excluded."""
@@ -48,10 +110,21 @@ class Exclusions:
 
         excluded = pd.Series(False, index=frame.index)
         if self._images:
-            for column in frame.columns.intersection(_NAMES):
-                excluded |= frame[column].isin(self._images)
-            if {"source", "post_id"} <= set(frame.columns):
-                excluded |= (frame["source"] + "/" + frame["post_id"]).isin(self._images)
+            names = [frame[column] for column in frame.columns.intersection(_NAMES)]
+            if set(_POST) <= set(frame.columns):
+                names.append(frame["source"] + "/" + frame["post_id"])
+            for column in names:
+                named = column.isin(self._images)
+                self._found.update(column[named])
+                excluded |= named
         if self._tags and "tags" in frame.columns:
             excluded |= frame["tags"].fillna("").map(self.tagged)
         return excluded
+
+
+def _recorded(lock: Path) -> dict[str, list[str]]:
+    """The section ``exclude`` of the last run of the stage that checks."""
+    if not lock.is_file():
+        return {}
+    stage = (yaml_files.read(lock).get("stages") or {}).get("split", {})
+    return stage.get("params", {}).get("params.yaml", {}).get("exclude") or {}

@@ -7,12 +7,30 @@ from collections.abc import Iterable
 from typing import Any
 
 from crawl.names import NAME
+from crawl.secrets import credential_in, redact
 from pipeline.core.errors import StageError
 
 STAGES = (
     "demo", "discover", "crawl", "faces", "dedupe", "celeba", "split", "recognizer", "train",
     "evaluate", "compare",
 )  # fmt: skip
+
+
+def refuse_secrets(content: Any, where: str) -> None:
+    """Raise StageError for a URL with credentials, anywhere in plain data: what is in params is
+    in dvc.lock, in MLflow and in the commit, too."""
+    if isinstance(content, dict):
+        for key, value in content.items():
+            refuse_secrets(key, where)
+            refuse_secrets(value, f"{where}, {key}")
+    elif isinstance(content, list | tuple):
+        for number, value in enumerate(content):
+            refuse_secrets(value, f"{where}, {number}")
+    elif isinstance(content, str) and (secret := credential_in(content)):
+        raise StageError(
+            f"{redact(where)} has {secret}: no credential stands in params, which are shared. "
+            "Sites with keys take them from the environment (docs/sources.md)"
+        )
 
 
 def check(what: str, names: Iterable[Any]) -> None:

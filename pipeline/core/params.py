@@ -11,7 +11,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, cast
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from crawl.settings import CrawlSettings
 from models.metrics.sizes import MIN_IMAGES, MOST_IMAGES
@@ -66,10 +66,14 @@ class Exclude(Section):
 
     images: tuple[Word, ...] = ()
     tags: tuple[Word, ...] = ()
+    _exclusions: Exclusions | None = PrivateAttr(None)
 
     def exclusions(self) -> Exclusions:
-        """What answers whether an image, or which rows of a table, are excluded."""
-        return Exclusions(self.images, self.tags)
+        """What answers whether an image, or which rows of a table, are excluded; always the same
+        object, which knows in the end what named something."""
+        if self._exclusions is None:
+            self._exclusions = Exclusions(self.images, self.tags)
+        return self._exclusions
 
 
 class Discover(Section):

@@ -2,11 +2,13 @@
 
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from pipeline.core.errors import StageError
 
-DEMO = Path("data/demo")
+DATA = Path("data")
+DEMO = DATA / "demo"
 TRUTH = DEMO / "truth.parquet"  # what every drawn face looks like
 DRAWN = "drawn demo"  # what a model says that learned from it
 POSTS = Path("data/posts.parquet")
@@ -24,6 +26,7 @@ LEADERBOARD = Path("reports/leaderboard.csv")
 METRICS = Path("reports/metrics")
 SHEETS = Path("reports/sheets")
 PLOTS = Path("reports/plots")
+LOCK = Path("dvc.lock")
 OUTPUTS = ("data", "checkpoints", "reports", ".cache")  # the folders that we may empty
 
 
@@ -32,14 +35,22 @@ def root() -> Path:
     return Path(os.environ.get("DVC_ROOT", ".")).resolve()
 
 
-def check_output(path: Path) -> None:
-    """Raise StageError when ``path``, links followed, does not lie within a folder of outputs."""
-    bases = [(base / name).resolve() for base in (Path(), root()) for name in OUTPUTS]
-    if not any(base in path.resolve().parents for base in bases):
-        raise StageError(f"{path} is left alone: it lies in none of {', '.join(OUTPUTS)}")
+def check_output(path: Path) -> Path:
+    """The project, or copy of it, that ``path`` is an output of.
+
+    Raises StageError when ``path``, links followed, does not lie within a folder of outputs.
+    """
+    for base in (Path(), root()):
+        if any((base / name).resolve() in path.resolve().parents for name in OUTPUTS):
+            return base
+    raise StageError(f"{path} is left alone: it lies in none of {', '.join(OUTPUTS)}")
 
 
 def remove_folder(path: Path) -> None:
-    """Remove a folder of outputs with all in it, if it is there. Raises StageError elsewhere."""
+    """Remove a folder of outputs with all in it, if it is there.
+
+    Raises StageError elsewhere; OSError where something in it may not be removed.
+    """
     check_output(path)
-    shutil.rmtree(path, ignore_errors=True)
+    with suppress(FileNotFoundError):
+        shutil.rmtree(path)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
+import re
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
+import joblib
+
 from models.runtime.files import write_bytes
-from pipeline.core import params
+from pipeline.core import locks, names, params, paths, space
 from pipeline.core import workers as parallel
 from pipeline.core.commands import command_line, mistakes_in_one_line
 from pipeline.core.paths import METRICS as METRICS
@@ -28,8 +31,12 @@ def cache_dir(*parts: str) -> Path:
 
 
 def workers() -> int:
-    """How many processes data stages use: ``compute.workers``, or one per core when that is 0."""
-    return params.load(params.Compute).workers or os.cpu_count() or 1
+    """How many processes data stages use: ``compute.workers``, at most one a core; 0: one a core.
+
+    More would wait for each other, and hold memory.
+    """
+    cores = joblib.cpu_count()
+    return min(params.load(params.Compute).workers or cores, cores)
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
@@ -39,14 +46,24 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
 
 
 def run(main: Callable[..., None]) -> None:
-    """Run a stage's ``main`` as a command line; a user's mistake ends in one line and exit 1."""
+    """Run a stage's ``main`` as a command line; whatever goes wrong ends in one line and exit 1."""
     app = command_line()
     name = Path(sys.argv[0]).stem.replace("__main__", Path(sys.argv[0]).parent.name)
     with mistakes_in_one_line(name):
         compute = params.load(params.Compute)
         app.command()(_by_name(main) if compute.backend == "dask" else main)
-        with parallel.on(compute):
+        with parallel.on(compute), _alone(name, sys.argv[1:]):
             app()
+
+
+def _alone(name: str, arguments: list[str]) -> AbstractContextManager[None]:
+    """Within it no other process runs the same stage here, and there is room for its outputs."""
+    if name not in names.STAGES or "--help" in arguments:
+        return nullcontext()
+    variant = arguments[arguments.index("--variant") + 1 :][:1] if "--variant" in arguments else []
+    called = "@".join([name, *variant])
+    space.check(called, paths.LOCK, Path().absolute())
+    return locks.held(f"stage {re.sub(r'[^A-Za-z0-9_@-]', '_', called)}", Path())
 
 
 def _by_name(main: Callable[..., None]) -> Callable[..., None]:

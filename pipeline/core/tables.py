@@ -6,9 +6,12 @@ Face ``datasets`` open it as it is.
 
 from __future__ import annotations
 
+import glob
 import io
+import os
+import secrets
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,13 +22,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from models.runtime.files import write_bytes
+from pipeline.core import locks, names
 from pipeline.core.errors import StageError
-from pipeline.core.paths import check_output, remove_folder
+from pipeline.core.paths import DATA, check_output, remove_folder
 
 if TYPE_CHECKING:  # pandas takes a second: who only encodes a picture need not wait for it
     import pandas as pd
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+_NO_PICTURE = "{} bytes that are no readable image"
+_PART = ".part"  # ends the name of a folder that is being written
 _GROUP_ROWS = 512  # a small row group keeps one image cheap to reach …
 _GROUP_BYTES = 32_000_000  # … and a shard need not be in memory twice to be written
 
@@ -42,30 +48,81 @@ def encode_jpeg(rgb: np.ndarray, quality: int = 95) -> bytes:
 
 
 def decode(data: bytes) -> np.ndarray:
-    """RGB uint8 [H, W, 3] of encoded image bytes. Raises StageError when they do not decode."""
+    """RGB uint8 [H, W, 3] of encoded image bytes. Raises StageError, which names the shard and the
+    row of a table below data/ that has them, when they do not decode."""
+    try:
+        return decode_bytes(data)
+    except StageError:
+        raise StageError(_broken(data)) from None
+
+
+def decode_bytes(data: bytes) -> np.ndarray:
+    """As `decode`; its StageError names no shard."""
     bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
     if bgr is None:
-        raise StageError(f"{len(data)} bytes that are no readable image")
+        raise StageError(_NO_PICTURE.format(len(data)))
     return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+
+
+def _broken(data: bytes) -> str:
+    """Whose bytes these are, and what to do. Looked for only now: a frame forgets its files."""
+    for path in sorted(DATA.rglob("*.parquet")):
+        with suppress(StageError), opened(path) as table:
+            if not {"id", "image"} <= set(table.schema_arrow.names):
+                continue
+            for batch in table.iter_batches(columns=["id", "image"], batch_size=_GROUP_ROWS):
+                for row in batch.to_pylist():
+                    if row["image"] and row["image"]["bytes"] == data:
+                        return f"image {row['id']} in {path} is no readable picture: {_anew(path)}"
+    return _NO_PICTURE.format(len(data))
+
+
+def _anew(path: Path) -> str:
+    return f"delete {path} and run `dvc repro`; `face2anime verify` looks for others"
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[pq.ParquetFile]:
+    """A Parquet file to read. Raises StageError, which names it, where it is cut off or damaged."""
+    try:
+        with pq.ParquetFile(path) as file:
+            yield file
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, OSError) and error.errno:  # of the file system, not of the content
+            raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
+        raise StageError(
+            f"{path} is damaged or cut off ({' '.join(str(error).split())[:120]}): {_anew(path)}"
+        ) from error
 
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
     """A folder beside ``path`` to write into; it takes the place of ``path`` only on success.
 
-    Raises StageError when ``path`` does not lie where outputs do.
+    Raises StageError when ``path`` does not lie where outputs do, or another process writes it.
     """
-    check_output(path)
-    beside = path.with_name(f".{path.name}.part")
-    remove_folder(beside)
-    beside.mkdir(parents=True)
-    try:
-        yield beside
-    except BaseException:
-        remove_folder(beside)
-        raise
-    remove_folder(path)
-    beside.rename(path)
+    base = check_output(path)
+    with locks.held(path.resolve().relative_to(base.resolve()).as_posix(), base):
+        # Nobody else writes here now, so what there is was left by the killed.
+        for left in path.parent.glob(f".{glob.escape(path.name)}.*{_PART}"):
+            remove_folder(left)
+        beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}{_PART}")
+        try:
+            beside.mkdir(parents=True)
+            yield beside
+            _take_the_place(beside, path)
+        finally:
+            with suppress(OSError):  # the error that led here is the one to tell
+                remove_folder(beside)
+
+
+def _take_the_place(new: Path, path: Path) -> None:
+    """Move ``new`` to ``path``; what was there goes aside first, so that nothing is half."""
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}{_PART}")
+    if path.exists():
+        path.rename(aside)
+    new.rename(path)
+    remove_folder(aside)
 
 
 def numbered(name: str) -> Iterator[str]:
@@ -133,9 +190,11 @@ def write_frame(
         return write_shards(folder, numbered(name), _rows(frame), schema, shard_mb)
     written = 0
     for key, part in frame.groupby(list(by), dropna=False):
+        # Text comes from a table, perhaps of others, and becomes the name of a file.
+        names.check("a shard's name,", [value for value in key if isinstance(value, str)])
         values = [value if isinstance(value, str) else f"{value:05d}" for value in key]
-        names = continued("-".join([name, *values]))
-        written += write_shards(folder, names, _rows(part), schema, shard_mb)
+        shards = continued("-".join([name, *values]))
+        written += write_shards(folder, shards, _rows(part), schema, shard_mb)
     return written
 
 
@@ -147,7 +206,7 @@ def _rows(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
 def read_frame(path: Path, columns: Sequence[str] | None = None, name: str = "*") -> pd.DataFrame:
     """All shards ``name-*.parquet`` of a folder (or one file), in name order.
 
-    Raises StageError when there is none.
+    Raises StageError when there is none, or one is damaged.
     """
     shards = sorted(path.glob(f"{name}-*.parquet")) if path.is_dir() else [path]
     if not shards or not all(shard.is_file() for shard in shards):
@@ -155,7 +214,10 @@ def read_frame(path: Path, columns: Sequence[str] | None = None, name: str = "*"
     import pandas as pd
 
     wanted = list(columns) if columns is not None else None
-    frames = [pq.read_table(shard, columns=wanted).to_pandas() for shard in shards]
+    frames = []
+    for shard in shards:
+        with opened(shard) as file:
+            frames.append(file.read(columns=wanted).to_pandas())
     return pd.concat(frames, ignore_index=True)
 
 

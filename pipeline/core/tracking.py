@@ -8,6 +8,7 @@ environment are not asked.
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -246,7 +247,9 @@ def _fits(run: Run, params: Mapping[str, Any]) -> bool:
 
 
 def _runs_with_key(client: MlflowClient, key: str, most: int = 1000) -> list[Run]:
-    """Newest first."""
+    """Newest first. Raises StageError for a key that no training has: it comes from a file."""
+    if not re.fullmatch(r"\w*", key):
+        raise StageError(f"{key!r} is no training's key: train again, or copy the folder again")
     experiment = store.experiment_id(client, view.MODELS)
     order = ["attributes.start_time DESC"]
     return list(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from collections import deque
@@ -12,9 +13,10 @@ from functools import partial
 from typing import Any, TypeVar
 
 import cv2
-from joblib import Parallel, delayed
+from joblib import Parallel, delayed, parallel_config
 from tqdm import tqdm
 
+from models.runtime import family
 from pipeline.core.errors import StageError
 from pipeline.core.params import Compute
 
@@ -55,6 +57,7 @@ def over(
     has as many workers as it has, and they open the files that ``function`` names by themselves.
     Raises StageError when dask is asked for and missing, or its scheduler or workers are.
     """
+    workers = min(workers, total) if total else workers
     every = 0.1 if sys.stderr.isatty() else 60.0  # seconds; a log gets one line a minute
     task = partial(_single_threaded, function)
     compute = _WHERE.get() or Compute()
@@ -62,9 +65,11 @@ def over(
         if compute.backend == "dask":
             with _dask_client(compute.dask_scheduler, workers) as client:
                 return list(_on_dask(client, task, bar))
-        return Parallel(n_jobs=workers, backend=compute.backend)(
-            delayed(task)(item) for item in bar
-        )
+        # A worker begins with it, before its first chunk.
+        born = {"initializer": family.die_with, "initargs": (os.getpid(),)}
+        backend = compute.backend if workers > 1 else "sequential"
+        with parallel_config(backend, n_jobs=workers, **(born if backend == "loky" else {})):
+            return Parallel()(delayed(task)(item) for item in bar)
 
 
 def over_chunks(

@@ -6,6 +6,8 @@ Every post ends in one counted outcome; ``data/dropped/posts.parquet`` lists all
 
 from __future__ import annotations
 
+from contextlib import closing
+
 from crawl.outcomes import Outcome
 from crawl.run import crawl
 from crawl.settings import CrawlSettings
@@ -32,8 +34,9 @@ def main() -> None:
             connections(discover.inputs) as connect_to,
             Session(settings, connect_to) as session,
         ):
-            results = crawl(posts, settings, state_dir, session)
-            raw.store(results, out, exclusions, section.shard_mb, tally)
+            # Closed before its session is, also when the disk is full.
+            with closing(crawl(posts, settings, state_dir, session)) as results:
+                raw.store(results, out, exclusions, section.shard_mb, tally)
             if not tally.outcomes[Outcome.OK]:
                 raise StageError(
                     f"none of {count} posts came back as an image "
@@ -41,7 +44,7 @@ def main() -> None:
                 )
             tables.write_file(FAILURES, tally.frame())  # last: a crawl that fails changes nothing
         outcomes = {outcome.value: tally.outcomes[outcome.value] for outcome in Outcome}
-        metrics = {"posts": count, "outcomes": outcomes}
+        metrics = {"posts": count, "outcomes": outcomes, **exclusions.told()}
         stage.write_json(stage.METRICS / "crawl.json", metrics)
         run.metrics(metrics)
         run.artifact(FAILURES)

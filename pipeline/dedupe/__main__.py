@@ -33,6 +33,7 @@ def main() -> None:
         tables.write_file(DROPPED / "anime_pairs.parquet", result.pairs.assign(**ids))
         sheets.write(SHEETS, faces, result.pairs, settings)
         metrics = {"excluded": int(excluded.sum()), **result.counts}
+        metrics |= exclude.exclusions().told()
         stage.write_json(METRICS, metrics)
         run.metrics(metrics)
         run.artifact(SHEETS, "dedupe")

@@ -10,7 +10,7 @@ from crawl.sources import discover
 from crawl.web.session import Session
 from pipeline.core import params, stage, tables, tracking
 from pipeline.core.errors import StageError
-from pipeline.core.paths import POSTS
+from pipeline.core.paths import DATA, POSTS
 from pipeline.demo.site import connections
 
 
@@ -21,6 +21,7 @@ def main() -> None:
     with tracking.stage_run(
         "discover", params.plain(settings, web, exclude), inputs=[settings.inputs]
     ) as run:
+        exclude.exclusions().look_in(DATA)
         polite = CrawlSettings(**web.model_dump())
         with connections(settings.inputs) as connect_to, Session(polite, connect_to) as session:
             verdict = exclude.exclusions().verdict
@@ -31,7 +32,7 @@ def main() -> None:
                 f"(what was dropped: {dict(counts)})"
             )
         tables.write_file(POSTS, posts)
-        metrics = {"posts": len(posts), **counts}
+        metrics = {"posts": len(posts), **counts, **exclude.exclusions().told()}
         stage.write_json(stage.METRICS / "discover.json", metrics)
         run.metrics(metrics)
         run.artifact(POSTS)

@@ -33,7 +33,7 @@ def main() -> None:
             tables.write_frame(out, "faces", result.frame, by=["source", "batch"])
         tables.write_file(DROPPED / "faces.parquet", result.unreadable)
         sheets.draw(SHEETS, result, settings, align)
-        stage.write_json(METRICS, result.counts)
+        stage.write_json(METRICS, {**result.counts, **exclude.exclusions().told()})
         run.metrics(result.counts)
         run.artifact(SHEETS, "faces")
 

@@ -12,7 +12,6 @@ from typing import Any
 import cv2
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 
 from pipeline.core import tables
 from pipeline.core import workers as parallel
@@ -77,7 +76,8 @@ def find_faces(
         StageError: no face is left.
     """
     task = partial(_find_in_chunk, settings, align, exclude)
-    results = parallel.over(task, batches, workers=workers, label="faces")
+    seen = _noted(batches, exclude)
+    results = parallel.over(task, seen, workers=workers, label="faces")
     counts = sum((found.counts for found in results), Counter())
     frame = pd.DataFrame([row for found in results for row in found.faces])
     excluded = exclude.exclusions().mask(frame)
@@ -103,6 +103,13 @@ def find_faces(
         "enlarged": int(_enlarged(frame, align).sum()),
     }
     return FacesResult(frame, examples, unreadable, metrics)
+
+
+def _noted(batches: Iterable[pd.DataFrame], exclude: Exclude) -> Iterator[pd.DataFrame]:
+    """The batches; here, and not only in a worker, it is learned which names name a picture."""
+    for batch in batches:
+        exclude.exclusions().mask(batch)
+        yield batch
 
 
 def _table(findings: Iterable[_Findings], name: str, *columns: str) -> pd.DataFrame:
@@ -200,6 +207,6 @@ def raw_batches(folder: Path) -> Iterator[pd.DataFrame]:
     """The raw shards a few dozen pictures at a time, so that memory does not grow with them."""
     columns = ["id", "image", "md5", *PROVENANCE]
     for shard in sorted(folder.glob("raw-*.parquet")):
-        with pq.ParquetFile(shard) as file:
+        with tables.opened(shard) as file:
             for batch in file.iter_batches(batch_size=parallel.CHUNK, columns=columns):
                 yield batch.to_pandas()

@@ -82,7 +82,8 @@ def find(name: str) -> Row:
     Of a post, which may have several images, just ``source`` and ``post_id``. Raises
     StageError when no image, or more than one, has that name.
     """
-    found = [row for table in [*DRAWINGS, *PHOTOGRAPHS] for row in _named(table, name)]
+    tables = [*DRAWINGS, *PHOTOGRAPHS] if name.strip() else []  # nothing is the md5 of many
+    found = [row for table in tables for row in _named(table, name)]
     if not found:
         raise StageError(_unknown(name))
     ids = {row["id"] for row in found if row.get("id", "").startswith(name)}

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.core import params, stage, tables, tracking
+from pipeline.core import params, paths, stage, tables, tracking
 from pipeline.core.paths import ANIME, CARDS, DROPPED, PHOTOS
 from pipeline.core.paths import SPLITS as OUT
 from pipeline.duplicates.rules import kept_relations
@@ -49,6 +49,7 @@ def main() -> None:
                 draw(domain, parts["train"], counts["attributes"])
                 summaries[domain] = cards.summarise(domain, parts, rows, chosen)
                 cards.draw(card_folder / domain, parts)
+            exclude.exclusions().check_new(stage.METRICS, paths.LOCK)
             written = cards.write(card_folder, summaries, stage.METRICS, chosen)
             cards.write_whole(out, card_folder, written)
         stage.write_json(METRICS, metrics)

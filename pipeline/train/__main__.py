@@ -16,8 +16,10 @@ import torch
 import typer
 
 from models.checkpoint import save_translator
+from models.data.domain import Domain, StreamedDomain
 from models.data.streaming import load_training
 from models.domains import DOMAINS
+from models.errors import ModelError
 from models.metrics.held_out import features_if_here
 from models.recognizer.training import load_recognizer
 from models.runtime.device import pick_device
@@ -26,9 +28,13 @@ from models.training.keys import training_key
 from models.training.settings import TrainSettings
 from models.training.state import clear_state, state_path
 from pipeline.core import params, stage, tables, tracking
+from pipeline.core.errors import StageError
 from pipeline.core.paths import CHECKPOINTS, DRAWN, SPLITS, remove_folder
 from pipeline.train.inputs import RECOGNIZER, load_data, load_variant
+from pipeline.train.prune import SAMPLES, declared_keys, prune
 from pipeline.train.runs import Recorder, brought, brought_folder, logged, training_seconds
+
+Images = Domain | StreamedDomain
 
 
 def origin(
@@ -61,6 +67,16 @@ def write_outputs(
         shutil.copytree(samples, folder, dirs_exist_ok=True)
 
 
+def clean(folder: Path, settings: TrainSettings, photos: Images, anime: Images) -> None:
+    """Remove, and tell, what finished trainings left that params.yaml declares no more."""
+    try:
+        declared = declared_keys(settings, photos, anime)
+    except (ModelError, StageError):  # of another row, whose own stage tells
+        return
+    if gone := prune(folder, declared):
+        print(f"train: removed {len(gone)} finished states of no declared training: {gone[0]} …")
+
+
 def main(name: Annotated[str, typer.Option("--variant", help="A row of `variants`.")]) -> None:
     """Train a variant of params.yaml."""
     section, compute = params.load(params.Train), params.load(params.Compute)
@@ -82,7 +98,7 @@ def main(name: Annotated[str, typer.Option("--variant", help="A row of `variants
 
     key = training_key(variant, settings, photos, anime, recognizer)
     state = stage.cache_dir("train")
-    samples = state / f"{key}-samples"
+    samples = state / f"{key}{SAMPLES}"
     resumed = state_path(state, key).is_file()
     if not resumed:
         remove_folder(samples)
@@ -111,6 +127,7 @@ def main(name: Annotated[str, typer.Option("--variant", help="A row of `variants
         run.artifact(CHECKPOINTS / name, "checkpoint")
     clear_state(state, key)
     remove_folder(samples)
+    clean(state, settings, photos, anime)
 
 
 if __name__ == "__main__":

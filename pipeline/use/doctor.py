@@ -22,7 +22,7 @@ from models.errors import ModelError
 from models.public.table import TABLE
 from pipeline.core import paths
 from pipeline.core.errors import StageError
-from pipeline.use import weights
+from pipeline.use import verify, weights
 
 PATIENCE = 4.0  # seconds for a server to answer, and for a remote
 LEAST_DISK = 1 << 30  # bytes: the demo needs half of it
@@ -293,5 +293,6 @@ CHECKS: dict[str, Check] = {
     "CenterFace, face mesh": _photos,
     "animeface": _drawings,
     "model": _model,
+    "data, weights": lambda: (Finding(*told) for told in verify.sampled()),
     "optional": _extras,
 }

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import torch
 
-from models.runtime.files import CONFIG, WEIGHTS, read_json, write_json
-from models.runtime.weights import read_weights, write_weights
+from models.runtime.files import CONFIG, WEIGHTS
+from models.runtime.weights import read_model, write_model
 from pipeline.core.errors import StageError
 from pipeline.use.model import PRETRAINED
 
@@ -24,7 +24,7 @@ def ship(folder: Path, into: Path = PRETRAINED) -> int:
         StageError: it has no template, so nobody could use it; or is too large for git; or has
             weights beyond float16.
     """
-    config, weights = read_json(folder / CONFIG), read_weights(folder / WEIGHTS)
+    weights, config = read_model(folder / WEIGHTS, folder / CONFIG)
     if "template" not in config:
         raise StageError(f"{folder / CONFIG} has no template: train it by the stage train@VARIANT")
     half = {name: x.half() if x.is_floating_point() else x for name, x in weights.items()}
@@ -32,6 +32,5 @@ def ship(folder: Path, into: Path = PRETRAINED) -> int:
         raise StageError(f"{beyond[0]} has values that float16 cannot hold: train again")
     if (size := sum(x.nbytes for x in half.values())) > MOST_BYTES:
         raise StageError(f"{size:,} bytes are more than the {MOST_BYTES:,} that git should keep")
-    write_weights(into / WEIGHTS, half)
-    write_json(into / CONFIG, config)
+    write_model(into / WEIGHTS, into / CONFIG, half, config)
     return size

@@ -168,7 +168,7 @@ def test_training_goes_on_from_the_restored_weights_and_resumes_with_their_histo
 
     with pytest.raises(KeyboardInterrupt):
         train(spec, plan, PHOTOS, ANIME, HELD_OUT, tmp_path, Stop())
-    pretraining = state_path(tmp_path, pretraining_key(spec, plan, batches_of(spec, plan)))
+    pretraining = state_path(tmp_path, pretraining_key(spec, plan, batches_of(spec, plan).ids))
     pretraining.unlink()  # the state of the training is enough
     again = train(spec, plan, PHOTOS, ANIME, HELD_OUT, tmp_path)
     assert again.resumed_from == 8
@@ -181,7 +181,7 @@ def test_training_goes_on_from_the_restored_weights_and_resumes_with_their_histo
 def test_a_second_variant_takes_over_what_was_pretrained(tmp_path, monkeypatch):
     first, plan = variant("cyclegan", pretraining=0.5), settings()
     train(first, plan, PHOTOS, ANIME, HELD_OUT, tmp_path)
-    key = pretraining_key(first, plan, batches_of(first, plan))
+    key = pretraining_key(first, plan, batches_of(first, plan).ids)
     finished = load_state(tmp_path, key)
     assert finished.keys() == {"key", "translator", "history", "images_seen", "seconds"}
 
@@ -244,7 +244,7 @@ def test_key_changes_with_what_decides_the_weights_and_nothing_else():
 
     def key(spec=base, photos=PHOTOS, **changes):
         changed = replace(plan, **changes)
-        return pretraining_key(spec, changed, batches_of(spec, changed, photos))
+        return pretraining_key(spec, changed, batches_of(spec, changed, photos).ids)
 
     def other(**change):
         return variant_from_dict({**base.to_dict(), **change})
