@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from crawl.tags import Wanted
+
 if TYPE_CHECKING:  # pandas takes seconds: every command reads params, and few look at tables
     import pandas as pd
 
@@ -21,12 +23,12 @@ class Exclusions:
         images: each names an image by what any table says of it: its URL, the site's md5, the
             sha256 of its bytes (``id``, ``raw_id``), ``<source>/<post id>``, or the file name of
             a photo.
-        tags: images with any of these tags are left out.
+        tags: images with any of these tags are left out, however a site spells them.
     """
 
     def __init__(self, images: Iterable[str] = (), tags: Iterable[str] = ()) -> None:
         self._images = frozenset(images)
-        self._tags = frozenset(tags)
+        self._tags = Wanted(tags)
 
     def names(self, *names: str) -> bool:
         """Whether one of ``names`` is an excluded image's."""
@@ -40,7 +42,7 @@ class Exclusions:
 
     def tagged(self, tags: str) -> bool:
         """Whether ``tags``, separated by spaces, hold an excluded one."""
-        return bool(self._tags) and not self._tags.isdisjoint(tags.split())
+        return bool(self._tags) and self._tags.among(tags)
 
     def mask(self, frame: pd.DataFrame) -> pd.Series:
         """True for the rows of ``frame``, any table of the pipeline, that are excluded."""

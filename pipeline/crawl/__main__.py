@@ -1,7 +1,8 @@
 """``crawl``: download the posts and keep their original bytes in Parquet shards, see `raw`.
 
 Every post ends in one counted outcome; ``data/dropped/posts.parquet`` lists all that are not
-``ok``. What is complete is remembered outside DVC's outs, so that a killed crawl goes on.
+``ok``. What is complete is remembered outside DVC's outs, so that a killed crawl goes on; so is,
+in ``.cache/crawl/failures.csv``, what became of the posts of a crawl that fails.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from crawl.outcomes import Outcome
 from crawl.run import crawl
 from crawl.settings import CrawlSettings
+from crawl.sources import referrers
 from crawl.web.session import Session
 from pipeline.core import params, stage, tables, tracking
 from pipeline.core.errors import StageError
@@ -32,8 +34,10 @@ def main() -> None:
             connections(discover.inputs) as connect_to,
             Session(settings, connect_to) as session,
         ):
-            results = crawl(posts, settings, state_dir, session)
-            raw.store(results, out, exclusions, section.shard_mb, tally)
+            pages = referrers(discover.sources)
+            results = crawl(posts, settings, state_dir, session, pages)
+            with raw.told(tally, state_dir / "failures.csv"):
+                raw.store(results, out, exclusions, section.shard_mb, tally)
             if not tally.outcomes[Outcome.OK]:
                 raise StageError(
                     f"none of {count} posts came back as an image "
