@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import html
+import json
 import os
-from urllib.parse import quote_plus
+from base64 import b64decode
+from collections.abc import Iterator
+from contextlib import suppress
+from urllib.parse import quote, quote_plus
 
 from crawl.errors import CrawlError
 from crawl.web.session import Credentials
@@ -31,10 +36,25 @@ def from_environment(source: str, variable: str) -> str:
 
 
 def hide(text: str, credentials: Credentials) -> str:
-    """``text`` with ``***`` for every secret in it: a site may repeat in its answer, say in a
-    redirect, what it was sent.
+    """``text`` with ``***`` for every secret in it, in every form that an answer may have it: a
+    site may repeat, say in a redirect or as its reason, what it was sent.
     """
-    for value in (*credentials.query.values(), *credentials.headers.values()):
-        if len(value) >= _TELLING:
-            text = text.replace(quote_plus(value), "***").replace(value, "***")
+    forms = {form for value in _secrets(credentials) for form in _forms(value)}
+    for form in sorted(forms, key=len, reverse=True):
+        text = text.replace(form, "***")
     return text
+
+
+def _secrets(credentials: Credentials) -> Iterator[str]:
+    for value in (*credentials.query.values(), *credentials.headers.values()):
+        kind, _, token = value.partition(" ")
+        values = [value, token]
+        if kind == "Basic":
+            with suppress(ValueError):
+                values += b64decode(token).decode().split(":", 1)
+        yield from (value for value in values if len(value) >= _TELLING)
+
+
+def _forms(value: str) -> Iterator[str]:
+    yield from (value, quote(value), quote(value, safe=""), quote_plus(value))
+    yield from (html.escape(value), json.dumps(value)[1:-1])
