@@ -24,3 +24,4 @@ class SourceError(CrawlError):
 
     def __init__(self, source: str, page: str, reason: str) -> None:
         super().__init__(f"source '{source}', {page}: {reason}")
+        self.reason = reason

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 import aiohttp
 
 from crawl.archives.reader import ArchiveReader
-from crawl.images import image_size
+from crawl.images import image_format, image_size
 from crawl.outcomes import FetchError, Outcome
 from crawl.parts import Part
 from crawl.posts import Post
 from crawl.settings import CrawlSettings
+from crawl.web.answers import refuse_unless_ok
+from crawl.web.encoding import decoded
 from crawl.web.retry import TruncatedError
 from crawl.web.session import Session
 
@@ -39,44 +41,57 @@ def fetch_archived(post: Post, settings: CrawlSettings, archives: ArchiveReader)
     return examine(data, post, settings)
 
 
-async def fetch(post: Post, settings: CrawlSettings, session: Session, part: Part) -> Fetched:
-    """The image of ``post`` from the web; its bytes stay in ``part``. Whatever is wrong with it
-    becomes an outcome. Raises CrawlError only for what concerns the whole crawl.
+async def fetch(
+    post: Post, settings: CrawlSettings, session: Session, part: Part, page: str = ""
+) -> Fetched:
+    """The image of ``post``, which ``page`` shows, from the web; its bytes stay in ``part``.
+    Whatever is wrong with it becomes an outcome. Raises CrawlError only for what concerns the whole
+    crawl.
     """
     try:
-        data = await download(post.url, settings.max_bytes, session, part)
+        data = await download(post.url, settings.max_bytes, session, part, page)
     except FetchError as failure:
         return Fetched(failure.outcome, failure.reason)
     return examine(data, post, settings)
 
 
 def examine(data: bytes, post: Post, settings: CrawlSettings) -> Fetched:
-    """Whether ``data`` is the image that ``post`` promises: its md5, its type, its size.
+    """Whether ``data`` is the image that ``post`` promises: its type, its size, its md5.
 
-    Also of bytes that an earlier crawl kept, by the limits of today.
+    Also of bytes that an earlier crawl kept, by the limits of today. The type comes first: a page
+    of HTML in the image's place is no image, and no other image.
     """
     if len(data) > settings.max_bytes:
         return Fetched(Outcome.TOO_LARGE, too_large(settings.max_bytes))
-    md5 = hashlib.md5(data, usedforsecurity=False).hexdigest()
-    if post.md5 and md5 != post.md5.lower():
-        return Fetched(Outcome.CHECKSUM_MISMATCH, f"md5 is {md5}, the site says {post.md5}")
     try:
         width, height = image_size(data, settings.max_pixels)
     except FetchError as failure:
         return Fetched(failure.outcome, failure.reason)
+    md5 = hashlib.md5(data, usedforsecurity=False).hexdigest()
+    if post.md5 and md5 != post.md5.lower():
+        return Fetched(Outcome.CHECKSUM_MISMATCH, f"md5 is {md5}, the site says {post.md5}")
     return Fetched(Outcome.OK, "", data, hashlib.sha256(data).hexdigest(), md5, width, height)
 
 
-async def download(url: str, max_bytes: int, session: Session, part: Part) -> bytes:
-    """The bytes at ``url``, as the server has them; goes on where ``part`` ends.
+async def download(url: str, max_bytes: int, session: Session, part: Part, page: str = "") -> bytes:
+    """The bytes at ``url``, without the encoding they were sent in; goes on where ``part`` ends.
 
     Raises FetchError: gone, too_large, truncated, gave_up, host_parked, forbidden_by_robots,
-    forbidden_address.
+    forbidden_address, not_an_image.
     """
     if not part.size or part.size != part.total:
         transfer = _Transfer(part, max_bytes)
-        await session.get(url, transfer.read, transfer.headers)
-    return part.read()
+        await session.get(url, transfer.read, transfer.headers, referer=page)
+    data = part.read()
+    if not part.encoding or image_format(data):  # a server that names it and sends none
+        return data
+    try:
+        data = decoded(data, part.encoding, max_bytes)
+    except ValueError as error:
+        raise FetchError(Outcome.NOT_AN_IMAGE, str(error)) from None
+    if len(data) > max_bytes:
+        raise FetchError(Outcome.TOO_LARGE, f"more bytes, crawl.max_bytes is {max_bytes:,}")
+    return data
 
 
 class _Transfer:
@@ -98,15 +113,13 @@ class _Transfer:
     async def read(self, response: aiohttp.ClientResponse, _: str) -> None:
         """Takes the body, or what is left of it. Raises TruncatedError when it ends early."""
         status = response.status
-        if status in (404, 410):
-            raise FetchError(Outcome.GONE, f"HTTP {status}")
         if self._part.size and status in (206, 416) and not self._continues(response):
             self._part.restart(None, "")
             raise TruncatedError("the answer to a range request does not fit")
         if status == 200:
             self._start(response)
         elif status != 206 or not self._part.size:
-            raise FetchError(Outcome.GAVE_UP, f"HTTP {status}")
+            await refuse_unless_ok(response)
         await self._take(response)
 
     def _continues(self, response: aiohttp.ClientResponse) -> bool:
@@ -123,7 +136,8 @@ class _Transfer:
         etag = response.headers.get("ETag", "")
         # A weak ETag does not promise equal bytes (RFC 9110 section 13.1.5).
         strong = etag if not etag.startswith("W/") else ""
-        self._part.restart(total, strong or response.headers.get("Last-Modified", ""))
+        version = strong or response.headers.get("Last-Modified", "")
+        self._part.restart(total, version, response.headers.get("Content-Encoding", ""))
 
     async def _take(self, response: aiohttp.ClientResponse) -> None:
         part = self._part

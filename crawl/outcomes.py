@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from enum import StrEnum
 
 from crawl.secrets import redact
@@ -34,3 +36,24 @@ class FetchError(Exception):
         self.outcome = outcome
         self.reason = redact(reason)  # it goes into tables, and may repeat a URL
         super().__init__(self.reason)
+
+
+# What differs from one failure of a kind to the next: addresses, hex digests, numbers; an HTTP
+# status does not.
+_PARTICULAR = re.compile(
+    r"""https?://\S+ | \b[0-9a-fA-F]{8,}\b | b?'[^']*' | b?"[^"]*" | (?<!HTTP\ )\b\d[\d,.]*""",
+    re.VERBOSE,
+)
+
+
+def kind(reason: str) -> str:
+    """What is alike in all reasons of one kind: numbers, addresses and quotations are not."""
+    return _PARTICULAR.sub("#", reason)
+
+
+def grouped(reasons: Iterable[str]) -> list[tuple[int, str]]:
+    """How often each `kind` of reason was met, and the first of it; the most frequent first."""
+    kinds: dict[str, list[str]] = {}
+    for reason in reasons:
+        kinds.setdefault(kind(reason), []).append(reason)
+    return sorted(((len(alike), alike[0]) for alike in kinds.values()), key=lambda item: -item[0])

@@ -29,6 +29,7 @@ class Part:
         self._on_disk = False
         self.total: int | None = None  # bytes of the whole image, when the server said so
         self.version = ""  # ETag or Last-Modified of the bytes in hand
+        self.encoding = ""  # Content-Encoding of the bytes in hand
         self.size = 0  # bytes in hand
         if resume:
             self._recall()
@@ -41,10 +42,10 @@ class Part:
     def _note(self) -> Path:
         return self._path.with_suffix(".json")
 
-    def restart(self, total: int | None, version: str) -> None:
+    def restart(self, total: int | None, version: str, encoding: str = "") -> None:
         """Forgets the bytes in hand: others follow, of the image that the arguments describe."""
         self.discard()
-        self.total, self.version = total, version
+        self.total, self.version, self.encoding = total, version, encoding
 
     def append(self, chunk: bytes) -> None:
         """Adds bytes."""
@@ -58,7 +59,8 @@ class Part:
             self._on_disk = True
             self._small.clear()
             if self.version:
-                self._note.write_text(json.dumps({"total": self.total, "version": self.version}))
+                note = {"total": self.total, "version": self.version, "encoding": self.encoding}
+                self._note.write_text(json.dumps(note))
 
     def read(self) -> bytes:
         """The bytes in hand."""
@@ -78,6 +80,7 @@ class Part:
         try:
             note = json.loads(self._note.read_text())
             self.total, self.version = note["total"], note["version"]
+            self.encoding = note["encoding"]
             self.size = self._path.stat().st_size
         except (OSError, ValueError, KeyError, TypeError):  # killed before it was written
             self.discard()

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections import Counter
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from crawl.archives.reader import SCHEME, ArchiveReader
 from crawl.errors import CrawlError
 from crawl.fetch import Fetched, fetch, fetch_archived
 from crawl.lanes import Lane, Work
-from crawl.outcomes import SUCCESS, Outcome
+from crawl.outcomes import SUCCESS, Outcome, grouped
 from crawl.posts import Post, iterate_posts
 from crawl.settings import CrawlSettings
 from crawl.state import State
@@ -46,12 +45,17 @@ class Result:
 
 
 def crawl(
-    posts: pd.DataFrame, settings: CrawlSettings, state_dir: Path, session: Session
+    posts: pd.DataFrame,
+    settings: CrawlSettings,
+    state_dir: Path,
+    session: Session,
+    page_of: Callable[[Post], str] = lambda post: "",
 ) -> Generator[Result, None, None]:
     """Downloads ``posts`` (see ``posts_frame``) and yields one Result a post, in their order.
 
     ``state_dir`` remembers what is complete: killed and started again, the crawl goes on. The
     results do not depend on the number of threads, on timing or on how often it was killed.
+    ``page_of`` knows the page that shows a post (see ``crawl.sources.referrers``).
 
     Raises CrawlError when another crawl uses ``state_dir``, before anything is asked when a host
     may be public and ``contact`` is empty, and at the end when more than ``max_failure_fraction``
@@ -61,7 +65,7 @@ def crawl(
     with (
         State(state_dir, settings) as state,
         # Closed before the state is, also when the reader stops early: its work uses the state.
-        closing(_in_order(posts, settings, state, session)) as results,
+        closing(_in_order(posts, settings, state, session, page_of)) as results,
     ):
         bar = tqdm(
             _mark_duplicates(results),
@@ -78,14 +82,18 @@ def crawl(
 
 
 def _in_order(
-    posts: pd.DataFrame, settings: CrawlSettings, state: State, session: Session
+    posts: pd.DataFrame,
+    settings: CrawlSettings,
+    state: State,
+    session: Session,
+    page_of: Callable[[Post], str],
 ) -> Generator[Result, None, None]:
     """Runs a lane a host and takes each post's result from its lane."""
     hosts = posts["url"].str.extract(_HOST, expand=False).fillna("").astype("category")
     session.require_contact(hosts.cat.categories)
     lane_of = (hosts.cat.codes % _MAX_LANES).to_numpy()
     memory = _Memory(_MEMORY)
-    work = _worker(settings, state, session, memory)
+    work = _worker(settings, state, session, memory, page_of)
     lanes: dict[int, Lane] = {}
     try:
         for number in sorted(set(lane_of.tolist())):
@@ -129,7 +137,13 @@ class _Memory:
         self._free += self._kept.pop(id(fetched), 0)
 
 
-def _worker(settings: CrawlSettings, state: State, session: Session, memory: _Memory) -> Work:
+def _worker(
+    settings: CrawlSettings,
+    state: State,
+    session: Session,
+    memory: _Memory,
+    page_of: Callable[[Post], str],
+) -> Work:
     archives = ArchiveReader()
 
     async def work(post: Post) -> Fetched:
@@ -138,7 +152,7 @@ def _worker(settings: CrawlSettings, state: State, session: Session, memory: _Me
         fetched = state.recall(post)
         if fetched is None:
             part = state.part(post)
-            fetched = await fetch(post, settings, session, part)
+            fetched = await fetch(post, settings, session, part, page_of(post))
             state.record(post, fetched, part)
         return memory.keep(fetched)
 
@@ -179,23 +193,23 @@ class _Tally:
 
     def __init__(self) -> None:
         self._posts = 0
-        self._failures: dict[str, Counter[str]] = {}
+        self._failures: dict[str, list[str]] = {}
 
     def add(self, result: Result) -> None:
         self._posts += 1
         if result.outcome not in SUCCESS:
-            reasons = self._failures.setdefault(_host(result.post.url), Counter())
-            reasons[f"{result.outcome}: {result.reason}"] += 1
+            reasons = self._failures.setdefault(_host(result.post.url), [])
+            reasons.append(f"{result.outcome}: {result.reason}")
 
     def check(self, max_fraction: float) -> None:
         """Raises CrawlError naming the worst host when too large a part of the posts failed."""
-        failed = sum(reasons.total() for reasons in self._failures.values())
+        failed = sum(map(len, self._failures.values()))
         if failed <= max_fraction * self._posts:
             return
-        host, reasons = max(self._failures.items(), key=lambda item: item[1].total())
-        reason, times = reasons.most_common(1)[0]
+        host, reasons = max(self._failures.items(), key=lambda item: len(item[1]))
+        times, reason = grouped(reasons)[0]
         raise CrawlError(
             f"{failed} of {self._posts} posts failed, more than crawl.max_failure_fraction "
-            f"({max_fraction:g}) allows; worst is {host} with {reasons.total()}, {times} of them "
+            f"({max_fraction:g}) allows; worst is {host} with {len(reasons)}, {times} of them "
             f"{reason}. What was downloaded is kept: mend the cause and run again"
         )

@@ -6,9 +6,14 @@ nothing that is printed or logged.
 
 from __future__ import annotations
 
+import html
+import json
 import re
+from base64 import b64decode
+from collections.abc import Iterator
+from contextlib import suppress
 from functools import lru_cache
-from urllib.parse import quote_plus, unquote_plus, urlsplit, urlunsplit
+from urllib.parse import quote, quote_plus, unquote_plus, urlsplit, urlunsplit
 
 HIDDEN = "***"
 _TELLING = 6  # characters; hiding a shorter value, say a user's number, would garble any text
@@ -25,15 +30,24 @@ _values: set[str] = set()  # that this process was given
 
 
 def remember(*values: str) -> None:
-    """From now on `redact` hides these, wherever they turn up."""
-    _values.update(value for value in values if len(value) >= _TELLING)
+    """From now on `redact` hides these, wherever they turn up.
+
+    Of a header like ``Bearer abc`` also what follows the word, and the password in ``Basic``.
+    """
+    for value in values:
+        kind, _, token = value.partition(" ")
+        told = [value, token]
+        if kind == "Basic":
+            with suppress(ValueError):
+                told += b64decode(token).decode().split(":", 1)[1:]
+        _values.update(secret for secret in told if len(secret) >= _TELLING)
 
 
 def redact(text: str) -> str:
     """``text`` with ``***`` for every credential in it: in URLs, and all that are remembered."""
-    for value in sorted(_values, key=len, reverse=True):
-        for written in (quote_plus(value), value):
-            text = text.replace(written, HIDDEN)
+    forms = {form for value in _values for form in _forms(value)}
+    for form in sorted(forms, key=len, reverse=True):
+        text = text.replace(form, HIDDEN)
     if "://" in text:
         text = _USER.sub(rf"\g<1>{HIDDEN}@", text)
     return _PARAMETER.sub(_hidden, text) if "=" in text else text
@@ -46,7 +60,7 @@ def credential_in(text: str) -> str:
     if "://" not in text:
         return ""
     for match in _PARAMETER.finditer(text):
-        if match[3] and match[3] != HIDDEN and _is_secret(unquote_plus(match[2])):
+        if match[3] and match[3] != HIDDEN and is_secret(unquote_plus(match[2])):
             return f"the parameter {unquote_plus(match[2])}"
     return ""
 
@@ -64,23 +78,29 @@ def bare(url: str) -> str:
     return urlunsplit(parts._replace(netloc=host, query=query, fragment=fragment))
 
 
+def _forms(value: str) -> Iterator[str]:
+    """How an answer may write ``value``: as it is, in an address, in HTML, in JSON."""
+    yield from (value, quote(value), quote(value, safe=""), quote_plus(value))
+    yield from (html.escape(value), json.dumps(value)[1:-1])
+
+
 def _without(query: str) -> str:
     parts = re.split("([&;])", query)
     kept = [
         (mark, part)
         for mark, part in zip(["", *parts[1::2]], parts[::2], strict=True)
-        if "=" not in part or not _is_secret(unquote_plus(part.partition("=")[0]))
+        if "=" not in part or not is_secret(unquote_plus(part.partition("=")[0]))
     ]
     return "".join(mark + part for mark, part in kept).lstrip("&;") if kept else ""
 
 
 def _hidden(match: re.Match[str]) -> str:
-    secret = _is_secret(unquote_plus(match[2]))
+    secret = is_secret(unquote_plus(match[2]))
     return f"{match[1]}{match[2]}={HIDDEN}" if secret else match[0]
 
 
 @lru_cache(1 << 10)
-def _is_secret(name: str) -> bool:
+def is_secret(name: str) -> bool:
     """Whether a parameter of that name is one, by the words of the name."""
     parts = re.split(r"[^a-z0-9]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower())
     pairs = zip(parts, parts[1:], strict=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pandas as pd
 
@@ -21,6 +21,7 @@ from crawl.archives.reader import (
 from crawl.errors import CrawlError, SourceError
 from crawl.posts import Post
 from crawl.sources.base import Source, register
+from crawl.sources.listing import ListedPage
 from crawl.web.session import Session
 
 _ADVICE = "correct it, or put the file there"
@@ -57,8 +58,11 @@ class Archive(Source):
         tags = self.tags and find_file(self.tags, folder, f"{where} 'tags'", _ADVICE)
         return replace(self, path=path, tags=tags)
 
-    def candidates(self, session: Session) -> Iterator[Post]:
-        """The images, sorted by name. ``session`` is not used: nothing is asked."""
+    def pages(self, session: Session, start: Any) -> Iterator[ListedPage]:
+        """One page: the images, sorted by name. Nothing is asked."""
+        yield ListedPage(str(self.path), self._entries())
+
+    def _entries(self) -> Iterator[Post]:
         empty = True
         try:
             for member, tags in self._members():

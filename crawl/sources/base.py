@@ -1,13 +1,12 @@
 """What all sources share: how they are declared, and which of their posts are listed.
 
-A new source is a frozen dataclass with a ``candidates`` method, registered under its type.
+A new source is a frozen dataclass with a ``pages`` method, registered under its type.
 """
 
 from __future__ import annotations
 
 import difflib
 from abc import ABC, abstractmethod
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import MISSING, dataclass, fields, replace
 from datetime import UTC, date
@@ -23,12 +22,14 @@ from crawl.names import NAME
 from crawl.outcomes import FetchError, Outcome
 from crawl.posts import Post
 from crawl.secrets import bare, credential_in, redact
-from crawl.web.session import Credentials, Page, Session
+from crawl.sources.collector import Collector
+from crawl.sources.listing import Entry, ListedPage, Listing, Memory
+from crawl.tags import adult
+from crawl.web.answers import Page
+from crawl.web.session import Credentials, Session
 from crawl.web.urls import web_host
 
 SAFE_RATING = "general"  # every site's word for it (g, safe, …) is translated to this one
-BATCH = 100  # posts of one source that share a shard; with limits that are multiples of it, a
-# larger limit adds shards and changes none
 _NOT_IMAGES = frozenset({".mp4", ".webm", ".zip", ".swf", ".avi", ".mov"})
 
 SOURCES: dict[str, type[Source]] = {}
@@ -39,7 +40,15 @@ def nothing(post: Post) -> str:
     return ""
 
 
-class MissingPageError(SourceError):
+class PageError(SourceError):
+    """A page cannot be had; ``outcome`` says what came of asking for it."""
+
+    def __init__(self, source: str, page: str, outcome: Outcome, reason: str) -> None:
+        super().__init__(source, page, f"{outcome}: {reason}")
+        self.outcome = outcome
+
+
+class MissingPageError(PageError):
     """There is no such page."""
 
 
@@ -49,13 +58,15 @@ class Source(ABC):
 
     ``name``: column ``source`` of its posts; ``limit``: most posts to list; ``snapshot``: posts
     created after this date are not listed, so that the same declaration later asks for the same
-    posts; ``licence``: stated for every post of the source.
+    posts; ``licence``: stated for every post of the source; ``partial``: whether what was listed
+    is enough where the source breaks off.
     """
 
     name: Annotated[str, Field(pattern=f"^{NAME}$")]  # part of file names
     limit: Annotated[int, Field(gt=0)] | None = None
     snapshot: date | None = None
     licence: str = ""
+    partial: bool = False
 
     is_local: ClassVar[bool] = False  # whether its images are files of this machine
 
@@ -73,42 +84,67 @@ class Source(ABC):
         """This source with the files that it names found, in ``folder`` or from the root."""
         return self
 
+    def ready(self) -> None:
+        """Raises CrawlError, before anything is asked, when the source cannot be asked."""
+        return
+
+    def page_of(self, post: Post) -> str:
+        """The page of the site that shows ``post``; empty where there is none."""
+        return ""
+
+    def identity(self, post: Post) -> str:
+        """Two posts with one identity are one post."""
+        return post.post_id
+
     @abstractmethod
-    def candidates(self, session: Session) -> Iterator[Post]:
-        """Every post the source has, newest first or in its own order; ``url`` is empty when it
-        does not give the image away, ``rating`` is ``SAFE_RATING``, the site's own word for
-        anything else, or empty.
+    def pages(self, session: Session, start: Any) -> Iterator[ListedPage]:
+        """The source's listing, newest first or in its own order, from ``start`` on: the ``after``
+        of an earlier page, or None.
+
+        Of a post ``url`` is empty when the source does not give the image away, ``rating`` is
+        ``SAFE_RATING``, the site's own word for anything else, or empty. Raises SourceError for a
+        page that cannot be used; an entry that cannot is `Unfit` and costs itself alone.
         """
 
     def discover(
-        self, session: Session, excluded: Callable[[Post], str] = nothing
-    ) -> tuple[list[Post], Counter[str]]:
-        """The posts to list, at most ``limit``, and how many candidates met which verdict.
+        self,
+        session: Session,
+        excluded: Callable[[Post], str] = nothing,
+        memory: Path | None = None,
+    ) -> Listing:
+        """The posts to list, at most ``limit``, and how many entries met which verdict.
 
         An excluded post keeps its place: it counts towards ``limit``, and no other post moves to
-        another batch for it.
+        another batch for it. What was read when the source breaks off is kept, and remembered in
+        the folder ``memory``. Raises CrawlError on a mistake in the declaration.
         """
-        listed: list[Post] = []
-        verdicts: Counter[str] = Counter(listed=0)
-        seen: set[str] = set()
-        places = 0
-        for post in map(_without_secrets, self.candidates(session)):
-            verdict = "repeated" if post.post_id in seen else self._verdict(post)
-            seen.add(post.post_id)
-            if verdict == "listed":
-                batch, places = places // BATCH, places + 1
-                verdict = excluded(post) or verdict
-            verdicts[verdict] += 1
-            if verdict == "listed":
-                listed.append(replace(post, batch=batch))
-            if places == self.limit:
-                break
-        return listed, verdicts
+        known = Memory(memory, self.name, repr(self))
+        collector = Collector(self, excluded)
+        try:
+            for page in known.pages:
+                collector.take(page)
+            if not known.done and not collector.full:
+                for page in map(_without_secrets, self.pages(session, known.after)):
+                    known.add(collector.take(page))
+                    if collector.ends(page.url):
+                        break
+            collector.check()
+        except SourceError as error:
+            collector.listing.stopped = error
+        return collector.listing
 
-    def _verdict(self, post: Post) -> str:
-        # No switch turns this off: only general-audience images are ever listed.
+    def forget(self, memory: Path | None) -> None:
+        """All sources were listed: what ``memory`` holds of this one is needed no more."""
+        Memory(memory, self.name, repr(self)).forget()
+
+    def verdict(self, post: Post) -> str:
+        """``listed``, or why ``post`` is not."""
+        # No switch turns this off: only general-audience images are ever listed. Where a site
+        # rates nothing, its tags tell.
         if self.has_ratings and post.rating != SAFE_RATING:
             return "dropped_rating" if post.rating else "dropped_unrated"
+        if not self.has_ratings and adult(post.tags):
+            return "dropped_rating"
         if self.snapshot and self._created(post) > self.snapshot:
             return "dropped_after_snapshot"
         if not post.url:
@@ -122,16 +158,14 @@ class Source(ABC):
         return "listed"
 
     def _created(self, post: Post) -> date:
-        """The day of ``post``, in UTC. Raises SourceError when it is not stated: the same
+        """The day of ``post``, in UTC. Raises ValueError when it is not stated: the same
         declaration would list other posts tomorrow.
         """
         if post.created_at:
             return post.created_at.astimezone(UTC).date()
-        raise SourceError(
-            self.name,
-            f"post {post.post_id}",
-            "the source states no date for it, so key 'snapshot' cannot be kept: take it out; "
-            "sources that are listed by id have 'before' in its place",
+        raise ValueError(
+            f"post {post.post_id}: the source states no date for it, so key 'snapshot' cannot be "
+            "kept: take it out; sources that are listed by id have 'before' in its place"
         )
 
     def page(self, session: Session, url: str, credentials: Credentials | None = None) -> Page:
@@ -142,9 +176,9 @@ class Source(ABC):
         try:
             return session.page(url, credentials)
         except FetchError as failure:
-            reason = f"{failure.outcome}: {failure.reason}{self._advice(failure)}"
-            kind = MissingPageError if failure.outcome is Outcome.GONE else SourceError
-            raise kind(self.name, redact(url), reason) from None
+            reason = redact(f"{failure.reason}{self._advice(failure)}")
+            kind = MissingPageError if failure.outcome is Outcome.GONE else PageError
+            raise kind(self.name, redact(url), failure.outcome, reason) from None
 
     def _advice(self, failure: FetchError) -> str:
         if failure.outcome is Outcome.FORBIDDEN_BY_ROBOTS:
@@ -152,7 +186,7 @@ class Source(ABC):
                 " and is obeyed: ask the site's owner for leave or for a copy of the images, or "
                 "use a set that is published as an archive (type: archive)"
             )
-        if failure.reason in ("HTTP 401", "HTTP 403"):
+        if failure.reason.startswith(("HTTP 401", "HTTP 403")):
             return ": if the site wants an API key, see keys 'login_env' and 'api_key_env'"
         return ""
 
@@ -197,16 +231,20 @@ def parse_source(declaration: dict[str, Any]) -> Source:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        message = f"{where}: key '{key}' is {first['input']!r}: {first['msg'].lower()}"
-        raise CrawlError(message) from None
+        reason = first["msg"][:1].lower() + first["msg"][1:]  # the rest may be a pattern
+        raise CrawlError(f"{where}: key '{key}' is {first['input']!r}: {reason}") from None
 
 
-def _without_secrets(post: Post) -> Post:
-    """What is stored of ``post``: a site may put a key into an address, or repeat one."""
-    told = {field.name: getattr(post, field.name) for field in fields(Post)}
+def _without_secrets(page: ListedPage) -> ListedPage:
+    """What is kept of ``page``: a site may put a key into an address, or repeat one."""
+    return replace(page, url=redact(bare(page.url)), entries=map(_clean, page.entries))
+
+
+def _clean(entry: Entry) -> Entry:
+    told = {field.name: getattr(entry, field.name) for field in fields(entry)}
     texts = {name: text for name, text in told.items() if isinstance(text, str)}
     clean: dict[str, Any] = {name: redact(bare(text)) for name, text in texts.items()}
-    return replace(post, **clean) if clean != texts else post
+    return replace(entry, **clean) if clean != texts else entry
 
 
 def _nearest(word: str, known: list[str]) -> str:

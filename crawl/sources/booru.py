@@ -5,14 +5,17 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import inf
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
 from crawl.errors import CrawlError, SourceError
 from crawl.posts import Post
+from crawl.secrets import remember
 from crawl.sources import rows
 from crawl.sources.base import MissingPageError, Source
+from crawl.sources.listing import Entry, ListedPage, Unfit
 from crawl.sources.rows import Row
 from crawl.web.keys import from_environment
 from crawl.web.session import Credentials, Session
@@ -31,7 +34,7 @@ class Booru(Source):
     tags: str = ""
     before: Annotated[int, Field(gt=1)] | None = None
 
-    ends_with_404: ClassVar[bool] = False  # whether there is no page where there is no post
+    post_path: ClassVar[str]  # what stands before a post's number in the address of its page
 
     def __post_init__(self) -> None:
         if not web_host(self.url) or any(mark in self.url for mark in "@?#"):
@@ -55,14 +58,14 @@ class Booru(Source):
     def listing(self, before: int | None) -> str:
         """URL of the page with the newest posts, or the newest ones below the id ``before``."""
 
-    def parse(self, page: str, body: bytes) -> list[Row]:
-        """The posts of a listing, a bare list unless a source says otherwise; none means its end.
+    def parse(self, page: str, body: bytes) -> list[Row | Unfit]:
+        """The entries of a listing, a bare list unless a source says otherwise; none means its end.
         Raises SourceError.
         """
         return rows.rows_of(self.name, page, rows.load(self.name, page, body))
 
     @abstractmethod
-    def post(self, session: Session, page: str, row: Row) -> Post:
+    def post(self, session: Session, page: str, row: Row) -> Entry:
         """The post that ``row`` of ``page`` states. Raises ValueError, see Row."""
 
     def stated(self, row: Row, **others: Any) -> Post:
@@ -79,29 +82,60 @@ class Booru(Source):
         """Who we are to the site: nobody, unless a source says otherwise."""
         return Credentials()
 
-    def candidates(self, session: Session) -> Iterator[Post]:
-        """Pages by id and not by number: new uploads do not shift what follows."""
-        before, credentials = self.before, self.credentials()
+    def ready(self) -> None:
+        """Raises CrawlError when a variable of the environment is not set."""
+        self.credentials()
+
+    def page_of(self, post: Post) -> str:
+        """As Source.page_of."""
+        return f"{self.site}/{self.post_path}{post.post_id}"
+
+    def pages(self, session: Session, start: Any) -> Iterator[ListedPage]:
+        """By id and not by number: new uploads do not shift what follows. After the first page one
+        that is missing or empty is the end: some sites have no page where they have no post.
+        """
+        before, first = start or self.before, start is None
         while True:
             url = self.listing(before)
             try:
-                found = self.parse(url, self.page(session, url, credentials).body)
-            except MissingPageError:
-                if before is None or not self.ends_with_404:
+                body = self.page(session, url, self.credentials()).body
+            except MissingPageError as error:
+                if first:
                     raise
+                yield ListedPage(url, [], note=f"{error.reason}: taken for the end")
                 return
+            found = self.parse(url, body) if first or body.strip() else []
             if not found:
+                yield ListedPage(url, [])
                 return
-            highest = max(row.id for row in found)
-            if before is not None and highest >= before:
-                raise SourceError(self.name, url, f"lists post {highest}, not below {before}")
-            before = min(row.id for row in found)
-            for row in sorted(found, key=lambda row: -row.id):
-                try:
-                    post = self.post(session, url, row)
-                except ValueError as error:
-                    raise SourceError(self.name, url, f"post {row.id}: {error}") from None
-                yield post
+            after = self._after(url, found, before)
+            yield ListedPage(url, self._entries(session, url, found, before), after)
+            before, first = after, False
+
+    def _after(self, url: str, found: list[Row | Unfit], before: int | None) -> int:
+        """Below which id the listing goes on. Raises SourceError when the page does not tell."""
+        ids = [entry.id for entry in found if isinstance(entry, Row)]
+        below = [number for number in ids if number < (before or inf)]
+        if below:
+            return min(below)
+        unfit = next((entry.reason for entry in found if isinstance(entry, Unfit)), "")
+        circle = f"lists post {max(ids, default=0)}, not below {before}"
+        raise SourceError(self.name, url, circle if ids else unfit)
+
+    def _entries(
+        self, session: Session, url: str, found: list[Row | Unfit], before: int | None
+    ) -> Iterator[Entry]:
+        """Newest first, whatever the order of the page; what cannot be read comes last."""
+        rows = [entry for entry in found if isinstance(entry, Row)]
+        for row in sorted(rows, key=lambda row: -row.id):
+            if before is not None and row.id >= before:
+                yield Unfit(url, f"post {row.id}: it is not below {before}, which was asked for")
+                continue
+            try:
+                yield self.post(session, url, row)
+            except ValueError as error:
+                yield Unfit(url, f"post {row.id}: {error}")
+        yield from (entry for entry in found if isinstance(entry, Unfit))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +160,9 @@ class KeyedBooru(Booru):
         if not self.api_key_env:
             return Credentials()
         login = from_environment(self.name, self.login_env)
-        return self.signed(login, from_environment(self.name, self.api_key_env))
+        key = from_environment(self.name, self.api_key_env)
+        remember(key)  # and not the login, which may be an artist's name as well
+        return self.signed(login, key)
 
     @abstractmethod
     def signed(self, login: str, key: str) -> Credentials:

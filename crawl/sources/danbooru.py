@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from dataclasses import dataclass
+from typing import ClassVar
 from urllib.parse import urlencode
 
 from crawl.posts import Post
@@ -22,6 +23,8 @@ _PAGE_SIZE = 200  # the most that the site gives at once
 @dataclass(frozen=True, kw_only=True)
 class Danbooru(KeyedBooru):
     """``tags`` as the site's own search takes them, e.g. ``"1girl solo"``."""
+
+    post_path: ClassVar[str] = "posts/"
 
     def listing(self, before: int | None) -> str:
         """``page=b<ID>``: the posts before ID."""

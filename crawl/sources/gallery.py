@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from urllib.parse import urlsplit
+from typing import Any
+from urllib.parse import urldefrag, urlsplit
 
 import soupsieve
 from bs4 import BeautifulSoup, Tag
 
 from crawl.errors import CrawlError, SourceError
 from crawl.posts import Post
-from crawl.sources.base import SAFE_RATING, Source, register
+from crawl.sources import html
+from crawl.sources.base import SAFE_RATING, MissingPageError, Source, register
+from crawl.sources.listing import ListedPage
 from crawl.web.session import Session
-from crawl.web.urls import absolute
+from crawl.web.urls import web_host
 
 _SAFE_WORDS = frozenset({"g", "general", "s", "safe"})
-_LINK_ATTRIBUTES = ("href", "src")
+_EMPTY = 3  # pages in a row without an item: no more follow
 _SELECTORS = ("item", "image", "next", "tags", "rating", "artist", "licence_link")
 
 
@@ -28,14 +30,15 @@ class Gallery(Source):
     up within an item; ``selector@attribute`` takes an attribute in place of the text. The defaults
     fit plain semantic HTML.
 
-    ``image`` and ``next`` take ``href`` or ``src`` unless they name an attribute. ``tags`` may
-    match several elements, one tag each. ``rating: ""`` states that the site rates nothing; with
-    any other value an item without a rating is dropped.
+    ``image`` and ``next`` take a link, and of an image that a script would load later the address
+    that it would load, unless they name an attribute. ``tags`` may match several elements, one tag
+    each. ``rating: ""`` states that the site rates nothing; with any other value an item without a
+    rating is dropped.
     """
 
     url: str
     item: str = "article, figure"
-    image: str = "a[href], img[src]"
+    image: str = "a[href], img"
     next: str = "[rel~=next]"
     tags: str = "[rel~=tag], .tag"
     rating: str = ".rating"
@@ -55,7 +58,7 @@ class Gallery(Source):
             selector = getattr(self, field.name)
             if field.name in _SELECTORS and selector:
                 try:
-                    soupsieve.compile(_split(selector)[0])
+                    soupsieve.compile(html.split(selector)[0])
                 except soupsieve.SelectorSyntaxError as error:
                     reason = str(error).partition("\n")[0]
                     raise CrawlError(
@@ -63,60 +66,67 @@ class Gallery(Source):
                         f"selector: {reason}"
                     ) from None
 
-    def candidates(self, session: Session) -> Iterator[Post]:
-        """Follows ``next`` from page to page until there is none or it leads back."""
-        url, seen = self.url, set[str]()
-        while url and url not in seen:
+    def page_of(self, post: Post) -> str:
+        """The gallery: on which of its pages an item stands changes."""
+        return self.url
+
+    def identity(self, post: Post) -> str:
+        """The whole address of the image: an element's id may be any text, of many elements."""
+        return post.url
+
+    def pages(self, session: Session, start: Any) -> Iterator[ListedPage]:
+        """Follows ``next`` from page to page until there is none or it leads back. After the first
+        page, one that is missing is the end, and so are some without an item.
+        """
+        url, first, empty = start or self.url, start is None, 0
+        seen, end = set[str](), ""
+        while url:
             seen.add(url)
-            page = self.page(session, url)
-            soup = BeautifulSoup(page.body, "html.parser")
-            items = soup.select(_split(self.item)[0])
-            if not items:
+            try:
+                page = self.page(session, url)
+            except MissingPageError as error:
+                if first:
+                    raise
+                end = f"{error.reason}: taken for the end"
+                break
+            soup = BeautifulSoup(page.body, "html.parser", from_encoding=page.charset or None)
+            base = html.base(page.url, soup)
+            items = soup.select(html.split(self.item)[0])
+            after = html.link(base, soup, self.next)
+            if first and not items:
                 reason = f"'{self.item}' (key 'item') matches nothing on it"
                 raise SourceError(self.name, url, reason)
-            for item in items:
-                yield self._post(page.url, item)
-            url = _link(page.url, soup, self.next)
+            empty = 0 if items else empty + 1
+            if empty and (not after or empty == _EMPTY):
+                end = "it holds no item: taken for the end"
+                break
+            onward = after if after not in seen else ""
+            yield self._listed(url, base, items, onward)
+            url, first = onward, False
+        yield ListedPage(url, [], note=end)
 
-    def _post(self, page: str, item: Tag) -> Post:
-        image = _link(page, item, self.image)
-        rating = " ".join(_values(item, self.rating)).lower()
+    def _listed(self, url: str, base: str, items: list[Tag], onward: str) -> ListedPage:
+        found = [html.links(base, item, self.image) for item in items]
+        shared = html.placeholders(found)
+        links = [next((link for link in each if link not in shared), "") for each in found]
+        posts = [self._post(item, link) for item, link in zip(items, links, strict=True)]
+        alike = len(links) > 2 and len(set(links)) == 1
+        note = f"all {len(links)} items name one image: correct key 'image'" if alike else ""
+        return ListedPage(url, posts, onward or None, note)
+
+    def _post(self, item: Tag, link: str) -> Post:
+        image = urldefrag(link).url
+        rating = " ".join(html.values(item, self.rating)).lower()
+        parts = urlsplit(image)
+        host = "" if web_host(image) == web_host(self.url) else parts.netloc
+        place = f"{host}{parts.path}{'?' * bool(parts.query)}{parts.query}"
         return Post(
             url=image,
             source=self.name,
-            post_id=str(item.get("id") or urlsplit(image).path),
+            post_id=str(item.get("id") or place),
             rating=SAFE_RATING if rating in _SAFE_WORDS else rating,
-            tags=" ".join("_".join(tag.split()) for tag in _values(item, self.tags)),
-            artist=" ".join(_values(item, self.artist)),
-            licence=self.licence or " ".join(_values(item, self.licence_link)),
+            tags=" ".join("_".join(tag.split()) for tag in html.values(item, self.tags)),
+            artist=" ".join(html.values(item, self.artist)),
+            licence=self.licence or " ".join(html.values(item, self.licence_link)),
             source_link=self.url,  # not this page: on which page an item stands changes
         )
-
-
-def _split(selector: str) -> tuple[str, str]:
-    """("a.tag", "title") of ``a.tag@title``; the attribute is empty when none is named."""
-    match = re.fullmatch(r"(.+?)@([\w-]+)", selector)
-    return (match[1], match[2]) if match else (selector, "")
-
-
-def _values(scope: Tag, selector: str) -> list[str]:
-    """Texts, or values of the named attribute, of all that ``selector`` matches; no empty ones."""
-    if not selector:
-        return []
-    css, attribute = _split(selector)
-    matches = scope.select(css)
-    texts = [str(m.get(attribute, "")) if attribute else m.get_text(" ") for m in matches]
-    return [text.strip() for text in texts if text.strip()]
-
-
-def _link(page: str, scope: Tag, selector: str) -> str:
-    """Absolute URL of the first element that ``selector`` matches; empty when there is none."""
-    if not selector:
-        return ""
-    css, attribute = _split(selector)
-    found = scope.select_one(css)
-    if found is None:
-        return ""
-    names = (attribute,) if attribute else _LINK_ATTRIBUTES
-    link = next((str(found[name]) for name in names if found.get(name)), "")
-    return absolute(page, link)

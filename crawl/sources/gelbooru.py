@@ -8,6 +8,7 @@ from __future__ import annotations
 import html
 from dataclasses import dataclass
 from datetime import datetime
+from typing import ClassVar
 from urllib.parse import quote, urlencode
 
 from crawl.errors import SourceError
@@ -15,6 +16,7 @@ from crawl.posts import Post
 from crawl.sources import rows
 from crawl.sources.base import SAFE_RATING, register
 from crawl.sources.booru import KeyedBooru
+from crawl.sources.listing import Unfit
 from crawl.sources.rows import Row, plausible
 from crawl.web.session import Credentials, Session
 
@@ -31,6 +33,8 @@ _SAFE = frozenset({"general", "g", "safe"})
 class Gelbooru(KeyedBooru):
     """gelbooru.com answers only to who has a key: see ``login_env`` (its ``user_id``)."""
 
+    post_path: ClassVar[str] = "index.php?page=post&s=view&id="
+
     def listing(self, before: int | None) -> str:
         """By id within the search: the site's own page number stops at some thousands of posts,
         and moves with every upload.
@@ -40,7 +44,7 @@ class Gelbooru(KeyedBooru):
         query |= {"tags": " ".join(filter(None, words)), "limit": str(_PAGE_SIZE), "pid": "0"}
         return f"{self.site}/index.php?{urlencode(query)}"
 
-    def parse(self, page: str, body: bytes) -> list[Row]:
+    def parse(self, page: str, body: bytes) -> list[Row | Unfit]:
         """Newer software wraps the list, ``{"@attributes": {…}, "post": […]}``, and leaves "post"
         out when there is none; older software gives the bare list, or nothing at all.
         """

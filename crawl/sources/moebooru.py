@@ -6,6 +6,7 @@ API: https://konachan.net/help/api
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 from urllib.parse import urlencode
 
 from crawl.posts import Post
@@ -22,6 +23,8 @@ _SAFE = frozenset({"s", "safe"})  # these sites have no rating below safe
 @dataclass(frozen=True, kw_only=True)
 class Moebooru(Booru):
     """``tags`` as the site's own search takes them; newest first is its order."""
+
+    post_path: ClassVar[str] = "post/show/"
 
     def listing(self, before: int | None) -> str:
         """By id within the search: page numbers move with every upload."""

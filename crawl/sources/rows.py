@@ -1,9 +1,9 @@
 """Reading posts out of JSON that strangers wrote.
 
-One rule for all sites: a page is used whole or not at all. A key that is absent, null or empty
-is something that the site does not state; a key with a value of another kind, even of one post,
-means that the page is not what we take it for, and is a SourceError. Dropping such posts one by
-one would turn a change of the site's format into a silently empty data set.
+One rule for all sites: a post is used whole or not at all. A key that is absent, null or empty
+is something that the site does not state; a key with a value of another kind makes the post unfit:
+it is left out and counted with the reason. When none can be read, the site has changed its format,
+and that is a SourceError, not a silently empty data set.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from crawl.errors import SourceError
+from crawl.sources.listing import Unfit
 from crawl.web.urls import absolute
 
 _MAX_INT32 = 2**31 - 1  # sizes are stored as int32
@@ -105,23 +106,25 @@ def load(source: str, page: str, body: bytes) -> Any:
         raise SourceError(source, page, f"is not JSON, it starts with {body[:40]!r}") from None
 
 
-def rows_of(source: str, page: str, value: Any) -> list[Row]:
-    """The rows of a list of JSON objects, each with an ``id``. Raises SourceError when ``value``
-    is something else.
+def rows_of(source: str, page: str, value: Any) -> list[Row | Unfit]:
+    """The rows of a list of JSON objects, each with an ``id``; what is something else is unfit.
+    Raises SourceError when ``value`` is no list.
     """
     if not isinstance(value, list):
         raise SourceError(source, page, f"is not a list of posts: {shown(value)}")
-    rows = []
-    for item in value:
-        if not isinstance(item, dict):
-            raise SourceError(source, page, f"holds something else than posts: {shown(item)}")
-        try:
-            rows.append(Row(item))
-            _ = rows[-1].id
-        except ValueError as error:
-            reason = f"holds a post without an id ({error}): {shown(item)}"
-            raise SourceError(source, page, reason) from None
-    return rows
+    return [row_of(page, item) for item in value]
+
+
+def row_of(page: str, value: Any) -> Row | Unfit:
+    """The row that a JSON object is, if it is one and has an ``id``."""
+    if not isinstance(value, dict):
+        return Unfit(page, f"holds something else than posts: {shown(value)}")
+    row = Row(value)
+    try:
+        _ = row.id
+    except ValueError as error:
+        return Unfit(page, f"holds a post without an id ({error}): {shown(value)}")
+    return row
 
 
 def shown(value: object) -> str:

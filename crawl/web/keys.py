@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 
 from crawl.errors import CrawlError
-from crawl.secrets import remember
 
 
 def from_environment(source: str, variable: str) -> str:
@@ -24,5 +23,4 @@ def from_environment(source: str, variable: str) -> str:
             f"source '{source}': the environment variable {variable} holds a character that no "
             "key has: export it again"
         )
-    remember(value)
     return value

@@ -22,10 +22,11 @@ class BusyError(Exception):
     Args:
         status: HTTP status.
         retry_after: value of the header of that name, or None.
+        said: ``: …`` in the host's own words, or nothing.
     """
 
-    def __init__(self, host: str, status: int, retry_after: str | None) -> None:
-        super().__init__(f"HTTP {status}")
+    def __init__(self, host: str, status: int, retry_after: str | None, said: str = "") -> None:
+        super().__init__(f"HTTP {status}{said}")
         self.host = host
         self.retry_after = retry_after
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
+import re
 import time
 from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
@@ -13,6 +15,15 @@ from crawl.outcomes import FetchError, Outcome
 
 _FRESH = 24 * 3600.0  # seconds; RFC 9309 section 2.4: not longer than 24 hours
 _FRESH_FAILURE = 600.0
+MAX_BYTES = 512_000  # RFC 9309 section 2.5 asks for at least 500 KiB
+_MARKS = {  # byte order marks, the longer ones first
+    codecs.BOM_UTF8: "utf-8",
+    codecs.BOM_UTF32_LE: "utf-32-le",
+    codecs.BOM_UTF32_BE: "utf-32-be",
+    codecs.BOM_UTF16_LE: "utf-16-le",
+    codecs.BOM_UTF16_BE: "utf-16-be",
+}
+_VERSION = re.compile(r"(?im)^(\s*user-agent\s*:\s*[^\s/#]+)/[^#\r\n]*")
 
 
 class Robots:
@@ -23,6 +34,7 @@ class Robots:
         read: fetches a robots.txt; returns its text ("" when the site has none) or raises
             FetchError when the site does not answer.
         slow_down: told (host, seconds) when a site states a Crawl-delay or Request-rate.
+        longest: seconds of a Crawl-delay; a site that wants a longer one is not asked.
     """
 
     def __init__(
@@ -30,10 +42,12 @@ class Robots:
         agent: str,
         read: Callable[[str], Awaitable[str]],
         slow_down: Callable[[str, float], None],
+        longest: float = 600.0,
     ) -> None:
         self._agent = agent
         self._read = read
         self._slow_down = slow_down
+        self._longest = longest
         self._site_locks: dict[str, asyncio.Lock] = {}
         self._rules: dict[str, tuple[float, Protego | FetchError]] = {}
 
@@ -66,9 +80,35 @@ class Robots:
         except FetchError as failure:
             reason = f"{site}/robots.txt cannot be read: {failure.reason}"
             return FetchError(failure.outcome, reason)
-        delay = rules.crawl_delay(self._agent) or 0.0
-        if rate := rules.request_rate(self._agent):
-            delay = max(delay, rate.seconds / rate.requests)
+        delay = _delay(rules, self._agent)
+        if delay > self._longest:
+            reason = f"{site}/robots.txt asks for {delay:,.0f} s between two requests"
+            return FetchError(Outcome.HOST_PARKED, f"{reason}: more than web.retry_after_max")
         if delay:
             self._slow_down(urlsplit(site).netloc, delay)
         return rules
+
+
+def text_of(body: bytes) -> str:
+    """The text of a robots.txt, at most `MAX_BYTES` of which are looked at.
+
+    RFC 9309 asks for UTF-8; a byte order mark, or UTF-16 without one, is what some editors write.
+    A last line that is cut off could forbid more than its owner wrote: it is left out.
+    """
+    mark = next((mark for mark in _MARKS if body.startswith(mark)), b"")
+    encoding = _MARKS.get(mark, "utf-8")
+    if not mark and b"\0" in body[:2]:
+        encoding = "utf-16-be" if body[:1] == b"\0" else "utf-16-le"
+    text = body[:MAX_BYTES].decode(encoding, errors="replace").replace("\ufeff", "")
+    if len(body) >= MAX_BYTES:
+        text = "\n".join(text.splitlines()[:-1])
+    return _VERSION.sub(r"\1", text)  # a version is no part of a crawler's name
+
+
+def _delay(rules: Protego, agent: str) -> float:
+    """Seconds between two requests that ``rules`` ask for; 0 when they ask for none."""
+    delay = rules.crawl_delay(agent) or 0.0
+    rate = rules.request_rate(agent)
+    if rate and rate.requests:
+        delay = max(delay, rate.seconds / rate.requests)
+    return delay if delay > 0 else 0.0  # never NaN

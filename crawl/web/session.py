@@ -9,14 +9,16 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
-from urllib.parse import urlencode, urljoin, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import aiohttp
 
 from crawl.outcomes import FetchError, Outcome
-from crawl.secrets import remember
+from crawl.secrets import is_secret, remember
 from crawl.settings import CrawlSettings
+from crawl.web import urls
 from crawl.web.addresses import AddressGuard
+from crawl.web.answers import Page, read_page, read_robots, said
 from crawl.web.breaker import Breaker
 from crawl.web.retry import BUSY, PASSING, BusyError, LongWaitError, Patience
 from crawl.web.robots import Robots
@@ -25,19 +27,9 @@ from crawl.web.transport import Transport
 from crawl.web.urls import MAX_REDIRECTS, web_host
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_MAX_ROBOTS_BYTES = 512_000  # RFC 9309 section 2.5 asks for at least 500 KiB
-_MAX_PAGE_BYTES = 64_000_000
 
 T = TypeVar("T")
 Reader = Callable[[aiohttp.ClientResponse, str], Awaitable[T]]
-
-
-@dataclass(frozen=True)
-class Page:
-    """A page and where it was found in the end."""
-
-    url: str
-    body: bytes
 
 
 @dataclass(frozen=True)
@@ -50,7 +42,8 @@ class Credentials:
     query: Mapping[str, str] = field(default_factory=dict, repr=False)  # parameters of the URL
 
     def __post_init__(self) -> None:
-        remember(*self.headers.values(), *self.query.values())
+        secret = [value for name, value in self.query.items() if is_secret(name)]
+        remember(*self.headers.values(), *secret)
 
     def add_to(self, url: str) -> str:
         """``url`` with the secret parameters."""
@@ -79,7 +72,12 @@ class Session:
         self._guard = AddressGuard(settings.allow_private_hosts, settings.contact)
         self._connect_to = connect_to or {}
         self._throttle = Throttle(settings.rate, settings.concurrency)
-        self._robots = Robots(settings.user_agent_name, self._read_robots, self._throttle.slow_down)
+        self._robots = Robots(
+            settings.user_agent_name,
+            self._read_robots,
+            self._throttle.slow_down,
+            settings.retry_after_max,
+        )
         self._breaker = Breaker(settings.park_after)
         self._runner = asyncio.Runner()
         self._transport = self.run(self._open())
@@ -109,7 +107,7 @@ class Session:
 
     async def get_page(self, url: str, credentials: Credentials = _NOBODY) -> Page:
         """As ``page``, for use in coroutines."""
-        return await self.get(url, _read_page, dict, credentials, decompress=True)
+        return await self.get(url, read_page, dict, credentials, decompress=True)
 
     async def get(
         self,
@@ -118,6 +116,7 @@ class Session:
         headers: Callable[[], Mapping[str, str]] = dict,
         credentials: Credentials = _NOBODY,
         decompress: bool = False,
+        referer: str = "",
     ) -> T:
         """What ``read`` makes of the answer to GET ``url``, asked again while it fails in passing.
 
@@ -127,6 +126,7 @@ class Session:
                 with a new response.
             headers: called before each try, so that a retry can ask for a range.
             decompress: whether the body may travel compressed.
+            referer: the page that shows ``url``; sent as a browser would, see `urls.referer`.
 
         Raises FetchError (robots, address, retries used up, host parked, what ``read`` raises)
         and CrawlError.
@@ -135,7 +135,9 @@ class Session:
         self._breaker.check(host)
 
         async def attempt() -> T:
-            return await self._follow(url, read, headers(), credentials, decompress)
+            return await self._follow(
+                url, read, headers(), credentials, decompress, referer=referer
+            )
 
         try:
             answer = await self._patiently(attempt)
@@ -162,7 +164,7 @@ class Session:
 
     async def _read_robots(self, url: str) -> str:
         async def attempt() -> str:
-            return await self._follow(url, _read_robots_body, {}, ask_robots=False)
+            return await self._follow(url, read_robots, {}, ask_robots=False)
 
         return await self._patiently(attempt)
 
@@ -174,6 +176,7 @@ class Session:
         credentials: Credentials = _NOBODY,
         decompress: bool = True,
         ask_robots: bool = True,
+        referer: str = "",
     ) -> T:
         """Follows redirects hop by hop: each hop has its own robots.txt, address and throttle."""
         headers = {"User-Agent": self._user_agent, **headers}
@@ -182,7 +185,8 @@ class Session:
                 raise FetchError(Outcome.FORBIDDEN_ADDRESS, f"{url} is no http or https URL")
             if ask_robots:
                 await self._robots.check(url)
-            secret = {**headers, **credentials.headers}
+            page = {"Referer": shown} if (shown := urls.referer(referer, url)) else {}
+            secret = {**headers, **page, **credentials.headers}
             async with self._throttle.slot(host):
                 response = await self._ask(url, host, secret, credentials, decompress)
                 async with response:
@@ -190,7 +194,8 @@ class Session:
                     if target is None:
                         if response.status in BUSY:
                             wanted = response.headers.get("Retry-After")
-                            raise BusyError(host, response.status, wanted)
+                            why = await said(response)
+                            raise BusyError(host, response.status, wanted, why)
                         return await read(response, url)
             if credentials.query:  # where it leads to may repeat them
                 raise FetchError(Outcome.GAVE_UP, "redirected, and a key is sent nowhere else")
@@ -216,36 +221,6 @@ def _redirect(url: str, response: aiohttp.ClientResponse) -> str | None:
     target = response.headers.get("Location")
     if response.status not in _REDIRECTS or not target:
         return None
-    try:
-        return urljoin(url, target)
-    except ValueError:  # e.g. http://[
-        raise FetchError(Outcome.GAVE_UP, f"redirected to {target!r}, not a valid URL") from None
-
-
-async def _read_page(response: aiohttp.ClientResponse, url: str) -> Page:
-    if response.status in (404, 410):
-        raise FetchError(Outcome.GONE, f"HTTP {response.status}")
-    if response.status != 200:
-        raise FetchError(Outcome.GAVE_UP, f"HTTP {response.status}")
-    body = await _read_up_to(_MAX_PAGE_BYTES + 1, response)
-    if len(body) > _MAX_PAGE_BYTES:
-        raise FetchError(Outcome.TOO_LARGE, f"a page of more than {_MAX_PAGE_BYTES:,} bytes")
-    return Page(url, body)
-
-
-async def _read_robots_body(response: aiohttp.ClientResponse, url: str) -> str:
-    if 400 <= response.status < 500:
-        return ""  # RFC 9309 section 2.3.1.3: no robots.txt, no rules
-    if response.status != 200:
-        raise FetchError(Outcome.GAVE_UP, f"HTTP {response.status}")
-    body = await _read_up_to(_MAX_ROBOTS_BYTES, response)
-    return body.decode("utf-8", errors="replace")
-
-
-async def _read_up_to(most: int, response: aiohttp.ClientResponse) -> bytes:
-    body = bytearray()
-    async for chunk in response.content.iter_any():
-        body += chunk
-        if len(body) >= most:
-            break
-    return bytes(body[:most])
+    if link := urls.absolute(url, target):
+        return link
+    raise FetchError(Outcome.GAVE_UP, f"redirected to {target[:200]!r}, not a valid URL")

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from crawl.tags import Wanted
 from pipeline.core import yaml_files
 from pipeline.core.errors import StageError
 
@@ -32,12 +33,12 @@ class Exclusions:
         images: each names an image by what any table says of it: its URL, the site's md5, the
             sha256 of its bytes (``id``, ``raw_id``), ``<source>/<post id>``, or the file name of
             a photo.
-        tags: images with any of these tags are left out.
+        tags: images with any of these tags are left out, however a site spells them.
     """
 
     def __init__(self, images: Iterable[str] = (), tags: Iterable[str] = ()) -> None:
         self._images = frozenset(images)
-        self._tags = frozenset(tags)
+        self._tags = Wanted(tags)
         self._found: set[str] = set()  # which of them named something
 
     def names(self, *names: str) -> bool:
@@ -53,9 +54,7 @@ class Exclusions:
 
     def tagged(self, tags: str) -> bool:
         """Whether ``tags``, separated by spaces, hold an excluded one."""
-        if not self._tags:
-            return False
-        self._found |= (found := self._tags.intersection(tags.split()))
+        self._found |= (found := self._tags.found(tags))
         return bool(found)
 
     def told(self) -> dict[str, list[str]]:
@@ -94,7 +93,7 @@ class Exclusions:
         old = _recorded(lock)
         wrong = [
             f"exclude.{key}: {name}"
-            for key, names in (("images", self._images), ("tags", self._tags))
+            for key, names in (("images", self._images), ("tags", self._tags.named))
             for name in sorted(names - known - set(old.get(key, [])))
         ]
         if wrong:

@@ -1,7 +1,8 @@
 """``crawl``: download the posts and keep their original bytes in Parquet shards, see `raw`.
 
 Every post ends in one counted outcome; ``data/dropped/posts.parquet`` lists all that are not
-``ok``. What is complete is remembered outside DVC's outs, so that a killed crawl goes on.
+``ok``. What is complete is remembered outside DVC's outs, so that a killed crawl goes on; so is,
+in ``.cache/crawl/failures.csv``, what became of the posts of a crawl that fails.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from contextlib import closing
 from crawl.outcomes import Outcome
 from crawl.run import crawl
 from crawl.settings import CrawlSettings
+from crawl.sources import referrers
 from crawl.web.session import Session
 from pipeline.core import params, stage, tables, tracking
 from pipeline.core.errors import StageError
@@ -34,8 +36,12 @@ def main() -> None:
             connections(discover.inputs) as connect_to,
             Session(settings, connect_to) as session,
         ):
+            pages = referrers(discover.sources)
             # Closed before its session is, also when the disk is full.
-            with closing(crawl(posts, settings, state_dir, session)) as results:
+            with (
+                closing(crawl(posts, settings, state_dir, session, pages)) as results,
+                raw.told(tally, state_dir / "failures.csv"),
+            ):
                 raw.store(results, out, exclusions, section.shard_mb, tally)
             if not tally.outcomes[Outcome.OK]:
                 raise StageError(

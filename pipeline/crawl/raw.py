@@ -6,8 +6,10 @@ there stay as they are.
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -16,7 +18,8 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from crawl.outcomes import Outcome
+from crawl.errors import CrawlError
+from crawl.outcomes import SUCCESS, Outcome, grouped, kind
 from crawl.posts import Post, iterate_posts
 from crawl.run import Result
 from pipeline.core import tables
@@ -51,9 +54,39 @@ class Tally:
         if outcome is not Outcome.OK:
             self.failures.append((post.source, post.post_id, post.url, outcome.value, reason))
 
+    def reasons(self) -> list[tuple[int, str]]:
+        """How often each kind of failure was met, and the first of it."""
+        quiet = (*SUCCESS, Outcome.EXCLUDED)
+        failed = (row for row in self.failures if row[3] not in quiet)
+        return grouped(f"{outcome}: {reason}" for *_, outcome, reason in failed)
+
+    def save(self, path: Path) -> None:
+        """Write the failures as CSV, the frequent kinds of reason first."""
+        kinds = {kind(reason): -times for times, reason in grouped(row[4] for row in self.failures)}
+        rows = sorted(self.failures, key=lambda row: kinds[kind(row[4])])
+        table = pd.DataFrame(rows, columns=COLUMNS, dtype="str").to_csv(index=False)
+        path.write_bytes(table.encode(errors="backslashreplace"))
+
     def frame(self) -> pd.DataFrame:
         """The failures, with the columns `COLUMNS`."""
         return pd.DataFrame(self.failures, columns=COLUMNS, dtype="str")
+
+
+@contextmanager
+def told(tally: Tally, path: Path) -> Iterator[None]:
+    """Write why posts failed to ``path``, a table for a person, also when the crawl within fails;
+    say on standard error how often which kind of reason was met.
+
+    A crawl that fails leaves ``data/dropped`` as it was: that belongs to the images beside it.
+    """
+    try:
+        yield
+    except CrawlError as error:
+        tally.save(path)
+        raise CrawlError(f"{error}; {path} lists the posts") from None
+    tally.save(path)
+    for times, reason in tally.reasons():
+        print(f"crawl: {times:,} × {reason}", file=sys.stderr)
 
 
 def drop_excluded(posts: pd.DataFrame, exclude: Exclusions, tally: Tally) -> pd.DataFrame:

@@ -1,12 +1,14 @@
 """``discover``: ask every source for posts and write the table of them, a lock file for the web.
 
-Whoever has ``data/posts.parquet`` downloads exactly the same images.
+Whoever has ``data/posts.parquet`` downloads exactly the same images. When a source breaks off, the
+table holds what all of them listed, the stage ends with an error, and the next run goes on there.
 """
 
 from __future__ import annotations
 
 from crawl.settings import CrawlSettings
 from crawl.sources import discover
+from crawl.sources.listing import IncompleteError
 from crawl.web.session import Session
 from pipeline.core import params, stage, tables, tracking
 from pipeline.core.errors import StageError
@@ -25,8 +27,14 @@ def main() -> None:
         polite = CrawlSettings(**web.model_dump())
         with connections(settings.inputs) as connect_to, Session(polite, connect_to) as session:
             verdict = exclude.exclusions().verdict
-            posts, counts = discover(settings.sources, session, verdict, settings.inputs)
-        if posts.empty:
+            memory, broke_off = stage.cache_dir("discover"), None
+            try:
+                posts, counts = discover(
+                    settings.sources, session, verdict, settings.inputs, memory
+                )
+            except IncompleteError as error:
+                posts, counts, broke_off = error.posts, error.counts, error
+        if posts.empty and broke_off is None:
             raise StageError(
                 "no source listed a post: check discover.sources in params.yaml "
                 f"(what was dropped: {dict(counts)})"
@@ -36,6 +44,8 @@ def main() -> None:
         stage.write_json(stage.METRICS / "discover.json", metrics)
         run.metrics(metrics)
         run.artifact(POSTS)
+        if broke_off:
+            raise broke_off
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from crawl.outcomes import FetchError, Outcome
 from crawl.posts import Post
 from crawl.secrets import bare, credential_in, redact
 from crawl.sources.base import _without_secrets, parse_source
+from crawl.sources.listing import ListedPage
 
 KEY = "c4narySECRET"
 NAMES = [
@@ -79,6 +80,8 @@ def test_a_key_of_the_environment_is_hidden_wherever_it_turns_up(
 
 def test_a_post_is_stored_without() -> None:
     post = Post(url=WITH[0], source="a", post_id="1", source_link=WITH[-4], tags="a token=b")
-    stored = _without_secrets(post)
+    page = ListedPage(WITH[0], [post])
+    (stored,) = _without_secrets(page).entries
+    assert KEY not in _without_secrets(page).url and isinstance(stored, Post)
     assert stored.url == "https://a.example/x.png" and KEY not in repr(stored)
     assert stored.tags == post.tags

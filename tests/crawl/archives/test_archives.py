@@ -79,7 +79,10 @@ def archive(path: Path, **keys: Any) -> dict[str, Any]:
 
 def listed(path: Path, **keys: Any) -> list[Post]:
     source = parse_source(archive(path, **keys))
-    return source.discover(None)[0]  # type: ignore[arg-type]  # nothing is asked
+    listing = source.discover(None)  # type: ignore[arg-type]  # nothing is asked
+    if listing.stopped:
+        raise listing.stopped
+    return listing.posts
 
 
 @pytest.fixture(params=WRITERS)

@@ -14,11 +14,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from crawl.archives.reader import ArchiveReader, member_url
-from crawl.errors import CrawlError, SourceError
+from crawl.errors import CrawlError
 from crawl.outcomes import FetchError
 from crawl.posts import Post, posts_frame
 from crawl.sources.base import parse_source
-from crawl.web.session import Page
+from crawl.web.answers import Page
 from crawl.web.urls import absolute, web_host
 from tests.crawl.archives.test_archives import FILES, WRITERS, structs, write_parquet
 from tests.crawl.sources.boorus import KINDS, SITE, Kind, Row, declared, zerochan_entry
@@ -121,18 +121,18 @@ class Web:
 
 
 def ask(kind: Kind, page: bytes, entry: bytes | None = None) -> tuple[list[Post], int] | None:
-    """The posts that are listed and how many were seen; None for a proper SourceError."""
+    """The posts that are listed and how many were seen; None when the source broke off."""
     source = parse_source(declared(kind))
-    try:
-        posts, verdicts = source.discover(Web(kind, page, entry))  # type: ignore[arg-type]
-    except SourceError as error:
-        message = str(error)
-        assert message.startswith(f"source 'booru', {SITE}/")
+    listing = source.discover(Web(kind, page, entry))  # type: ignore[arg-type]
+    for message in [*listing.remarks(), *([str(listing.stopped)] if listing.stopped else [])]:
+        assert message.startswith("source 'booru'")
         assert "\n" not in message
         message.encode()
+    pa.Table.from_pandas(posts_frame(listing.posts))  # can be stored
+    if listing.stopped:
+        assert str(listing.stopped).startswith(f"source 'booru', {SITE}/")
         return None
-    pa.Table.from_pandas(posts_frame(posts))  # can be stored
-    return posts, verdicts.total()
+    return listing.posts, listing.verdicts.total()
 
 
 def rows_in(page: bytes) -> list[Any]:
@@ -158,7 +158,8 @@ def check(kind: Kind, page: bytes, valid: list[Row]) -> None:
     untouched = {str(row["id"]) for row in rows if row in valid}
     for post in posts:
         assert web_host(post.url)
-        if post.post_id in untouched and sum(str(row["id"]) == post.post_id for row in rows) == 1:
+        ids = [str(row.get("id")) for row in rows if isinstance(row, dict)]
+        if post.post_id in untouched and ids.count(post.post_id) == 1:
             assert post == right[post.post_id]
 
 
@@ -268,7 +269,8 @@ def test_damaged_archives(name: str, data: st.DataObject) -> None:
         keys = {"tags_column": "tags"} if name == "set.parquet" else {}
         source = parse_source({"name": "set", "type": "archive", "path": path} | keys)
         try:
-            source.discover(None)  # type: ignore[arg-type]  # nothing is asked
+            listing = source.discover(None)  # type: ignore[arg-type]  # nothing is asked
+            assert not listing.stopped or name in str(listing.stopped)
         except CrawlError as error:
             assert name in str(error)
         reader = ArchiveReader()

@@ -181,7 +181,7 @@ def test_redirect_to_a_public_host_needs_a_contact_before_it_is_looked_up(
 def test_senseless_settings_are_refused() -> None:
     with pytest.raises(CrawlError, match="concurrency is 0"):
         CrawlSettings(concurrency=0)
-    with pytest.raises(CrawlError, match="rate is 0: it must be above 0"):
+    with pytest.raises(CrawlError, match="rate is 0: it must be at least 0.001"):
         CrawlSettings(rate=0)
 
 

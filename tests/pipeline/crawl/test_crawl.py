@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from crawl.errors import CrawlError
 from crawl.outcomes import Outcome
 from crawl.posts import Post
 from crawl.run import Result
@@ -24,6 +26,7 @@ from pipeline.core.exclude import Exclusions
 from pipeline.core.paths import FAILURES, POSTS, RAW
 from pipeline.crawl import __main__ as crawl
 from pipeline.crawl import raw as raw_shards
+from pipeline.demo import server
 from pipeline.discover import __main__ as discover
 from pipeline.provenance import origin as provenance
 from tests.pipeline.conftest import FakeRun, write_params
@@ -224,3 +227,44 @@ def test_a_batch_that_outgrows_its_shard_goes_on_beside_it(tmp_path: Path) -> No
 def test_an_empty_list_of_failures_has_columns_of_text() -> None:
     frame = raw_shards.Tally().frame()
     assert frame.columns.tolist() == raw_shards.COLUMNS and set(frame.dtypes.astype(str)) == {"str"}
+
+
+def break_host(count: int) -> None:
+    """The first ``count`` pictures answer with a page of their own that says no."""
+    table = pd.read_parquet("site/pages.parquet")
+    table.loc[: count - 1, "bytes"] = [f"<p>No {n}".encode() for n in range(count)]
+    tables.write_file(Path("site/pages.parquet"), table)
+
+
+def test_why_a_crawl_failed_outlives_it(booru: FakeRun) -> None:
+    run(100)
+    before, listed = shards(), FAILURES.read_bytes()
+    break_host(60)
+    shutil.rmtree(stage.cache_dir("crawl"))
+    with pytest.raises(CrawlError, match=r"60 of 100 .*failures.csv lists the posts") as failed:
+        run(100)
+    assert "\n" not in str(failed.value) and "59 of them not_an_image" in str(failed.value)
+    assert shards() == before and FAILURES.read_bytes() == listed
+    kept = pd.read_csv(stage.cache_dir("crawl") / "failures.csv", dtype=str)
+    assert kept.columns.tolist() == raw_shards.COLUMNS and len(kept) == 60
+    assert kept["outcome"].value_counts().to_dict() == {"not_an_image": 59, "gone": 1}
+
+
+def test_what_failed_is_asked_again_and_nothing_else(
+    booru: FakeRun, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = Path("site/pages.parquet").read_bytes()
+    break_host(4)
+    run(100)
+    assert "4 × not_an_image" in capsys.readouterr().err
+    assert booru.logged["outcomes"]["ok"] == 94
+    Path("site/pages.parquet").write_bytes(good)
+    asked: list[str] = []
+    answer = server._Handler.do_GET
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            server._Handler, "do_GET", lambda self: (asked.append(self.path), answer(self))
+        )
+        run(100, frozen=True)  # as `dvc repro --single-item --force crawl` does
+    assert sorted(asked) == [f"/original/{place}.png" for place in range(4)] + ["/robots.txt"]
+    assert booru.logged["outcomes"]["ok"] == 98
