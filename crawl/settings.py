@@ -33,7 +33,7 @@ class CrawlSettings:
 
     user_agent_name: str = "face2anime"
     contact: str = knob("web", "")  # e-mail or URL that a site's owner can complain to
-    rate: float = knob("web", 2.0, least=1e-3, most=1e4)  # requests per second and host
+    rate: float = knob("web", 2.0, least=1e-3, most=1e6)  # requests per second and host
     concurrency: int = knob("web", 4, above=0, most=64)  # transfers at once per host
     # seconds to connect, and between two reads
     timeout: float = knob("web", 30.0, least=0.01, most=3600)

@@ -31,7 +31,7 @@ from pipeline.core import tables
 from pipeline.crawl import raw
 posts, work, port = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 settings = CrawlSettings(
-    rate=float("inf"),
+    rate=1e6,
     concurrency={CONCURRENCY},
     allow_private_hosts=("site.demo",),
     max_failure_fraction=1,
