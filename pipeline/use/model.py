@@ -60,9 +60,7 @@ class Model:
         """A line for who expects that faces are looked for; empty where they are."""
         if not self.takes_whole(to):
             return ""
-        return (
-            f"{self.name} takes the middle square: it learned from whole pictures, not from faces"
-        )
+        return f"{self.name} takes the middle square: it learned from whole pictures, not faces"
 
     def template(self, to: str) -> Align:
         """Of what becomes ``to``; of whole pictures their middle square."""
