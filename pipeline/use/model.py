@@ -56,6 +56,12 @@ class Model:
         """Whether what becomes ``to`` are whole pictures, in which no face is looked for."""
         return source_of(to) in self.whole
 
+    def way(self, to: str) -> str:
+        """A line for who expects that faces are looked for; empty where they are."""
+        if not self.takes_whole(to):
+            return ""
+        return f"{self.name} takes the middle square: it learned from whole pictures, not faces"
+
     def template(self, to: str) -> Align:
         """Of what becomes ``to``; of whole pictures their middle square."""
         return self.align.model_copy(update=MIDDLE) if self.takes_whole(to) else self.align

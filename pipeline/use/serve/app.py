@@ -120,8 +120,8 @@ def answer(drawer: Drawer, data: bytes, to: str) -> dict[str, Any]:
     if not faces and not notes:
         kind = "photographed" if to == "anime" else "drawn"
         notes.append(f"no {kind} face found: try a picture in which one looks at you, or larger")
-    warning = drawer.model.warning(to)
-    return {"faces": faces, "notes": [*notes, *([warning] if warning else [])]}
+    notes += filter(None, (drawer.model.way(to), drawer.model.warning(to)))
+    return {"faces": faces, "notes": notes}
 
 
 @web.middleware

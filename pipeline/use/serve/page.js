@@ -72,7 +72,8 @@ async function ask() {
     if (mine !== waiting) return
     if (told.error) return fail(told.error)
     const count = told.faces.length
-    say(count > 1 ? `${count} faces` : count ? "1 face" : told.notes.shift(), count ? "" : "wrong")
+    const one = told.faces[0]?.eyes === null ? "the middle of the picture" : "1 face"
+    say(count > 1 ? `${count} faces` : count ? one : told.notes.shift(), count ? "" : "wrong")
     show(told.faces, told.notes, to)
   } catch (error) {
     if (mine === waiting && error.name !== "AbortError")

@@ -154,7 +154,8 @@ class _Run:
             columns = {left: np.stack(self._before), right: np.stack(self._after)}
             title, blocks = f"{self.model.name}, {left} to {right}", 1 + (len(self._after) > 3)
             sheets.comparison_sheet(self.wishes.out / GRID, columns, title, blocks=blocks)
-        notes = [f"{_count(self.translated, 'face')} in {self.wishes.out}"]
+        what = "picture" if self.model.takes_whole(self.wishes.to) else "face"
+        notes = [f"{_count(self.translated, what)} in {self.wishes.out}"]
         notes += [f"{self.there} there before"] * bool(self.there)
         notes += [f"{_count(self.faceless, 'picture')} without a face"] * bool(self.faceless)
         notes += [f"{self.failed} failed"] * bool(self.failed)
@@ -164,7 +165,8 @@ class _Run:
 
     def _warn(self) -> None:
         """Say once what is odd about this model, when it has drawn something."""
-        if not self._told and (line := self.model.warning(self.wishes.to)):
+        lines = (self.model.way(self.wishes.to), self.model.warning(self.wishes.to))
+        for line in filter(None, () if self._told else lines):
             _say(line)
         self._told = True
 

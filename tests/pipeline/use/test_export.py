@@ -98,6 +98,9 @@ def test_metadata_say_how_to_align_and_what_may_be_done_with_it() -> None:
     assert (told["image_size"], told["range"], told["layout"]) == ("32", "[-1, 1]", "NCHW, RGB")
     assert (told["direction"], drawn["direction"]) == ("photos2anime", "anime2photos")
     assert (told["source"], told["target"], told["key"]) == ("photos", "anime", "abc")
+    run(write_model("light", whole=["photos"]), "--onnx", "whole.onnx")
+    whole = onnxruntime.InferenceSession("whole.onnx").get_modelmeta().custom_metadata_map
+    assert (told["crop"], whole["crop"]) == ("face", "middle square") and "eyes" not in whole
     assert "commit" in told and len(told["weights_sha256"]) == 16
     assert "research" in told["licence"] and "demo alone" in drawn["licence"]
 
