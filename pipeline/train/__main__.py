@@ -27,7 +27,15 @@ from models.training.state import clear_state, state_path
 from pipeline.core import params, stage, tables, tracking
 from pipeline.core.paths import CHECKPOINTS, DRAWN, SPLITS, remove_folder
 from pipeline.train.inputs import RECOGNIZER, load_data, load_variant
-from pipeline.train.runs import Recorder, brought, brought_folder, logged, training_seconds
+from pipeline.train.runs import (
+    Recorder,
+    brought,
+    brought_folder,
+    logged,
+    note_finished,
+    training_seconds,
+    why_anew,
+)
 
 
 def origin(align: params.Align, demo: params.Demo) -> dict[str, Any]:
@@ -71,9 +79,12 @@ def main(name: Annotated[str, typer.Option("--variant", help="A row of `variants
     if not resumed:
         remove_folder(samples)
     found = brought(key, samples)
+    made_of = logged(variant, section)
+    if not (resumed or found) and (why := why_anew(name, made_of)):
+        print(f"train@{name}: {why}")
     with tracking.stage_run(
         f"train@{name}",
-        logged(variant, section),
+        made_of,
         inputs=[SPLITS],
         tags={"variant": name, "key": key},
         resume_key=key if resumed or found else "",
@@ -93,6 +104,7 @@ def main(name: Annotated[str, typer.Option("--variant", help="A row of `variants
         run.metrics({"images_seen": result.images_seen, "resumed_from": result.resumed_from})
         run.metrics({"seconds": training_seconds(result)})
         run.artifact(CHECKPOINTS / name, "checkpoint")
+    note_finished(name, made_of)
     clear_state(state, key)
     remove_folder(samples)
 
