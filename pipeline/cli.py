@@ -111,9 +111,16 @@ def config(
 
 @app.command()
 def sync(
-    folders: Annotated[list[Path], typer.Argument(help="what `python -m models.train` wrote")],
+    folders: Annotated[
+        list[Path] | None, typer.Argument(help="what `python -m models.train` wrote")
+    ] = None,
 ) -> None:
-    """Trainings of another machine into MLflow, and for `train@VARIANT` to take."""
+    """Trainings of another machine into MLflow; without folders, what a server did not take."""
+    if not folders:
+        from pipeline.core import backlog  # pandas and MLflow: seconds
+
+        print("\n".join(backlog.send()) or "nothing waits: MLflow has every run")
+        return
     from pipeline.train.sync import sync as take_over
 
     for folder in folders:

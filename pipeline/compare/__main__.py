@@ -17,7 +17,7 @@ import typer
 
 from models.runtime.files import write_bytes
 from pipeline.compare import ranking, report
-from pipeline.compare.facts import facts
+from pipeline.compare.facts import facts, key_of
 from pipeline.compare.register import register
 from pipeline.core import params, stage, tracking, view
 from pipeline.core.errors import StageError
@@ -60,9 +60,20 @@ def main(show: Annotated[bool, typer.Option(help="Only print the result again.")
         run.tag(winner=winner)
         run.artifact(LEADERBOARD)
         run.artifact(PAGE)
+        tell_places(board)
         told = register(winner, metrics, settings.direction, run)
     print(f"compare: {told}", file=sys.stderr)
     print(ranking.summary(board))
+
+
+def tell_places(board: pd.DataFrame) -> None:
+    """Put into the table of models what only a comparison knows: ties, and how sure the KID is."""
+    for row, place in zip(board.to_dict("records"), ranking.places(board), strict=True):
+        if key := key_of(row["variant"]):
+            interval = f"{row['kid_low']:.3g} to {row['kid_high']:.3g}"
+            rank, comma, note = place.partition(",")  # "1, tie" is shown as "1 of 2, tie"
+            told = f"{rank} of {len(board)}{comma}{note}"
+            tracking.tag_newest(key, place=told, kid_95=interval)
 
 
 if __name__ == "__main__":

@@ -35,6 +35,10 @@ REPORT = Path("reports/ablation.md")
 NEEDED = (SPLITS, CHECKPOINTS / "recognizer")  # what all trainings read
 NAME = "ablation-seed-"  # of the experiments
 CONFIDENCE = 0.95
+FEW = (
+    " Of two seeds an interval is 12.7 standard errors to each side and means little: take five "
+    "or more to tell variants apart."
+)
 COMPARABLE = ["evaluator", "data"]  # only where they are equal, numbers compare
 NAMED = ["seed", *COMPARABLE, "variant", "parameters"]  # columns that are no measurement
 
@@ -174,6 +178,7 @@ def summary(table: pd.DataFrame, seeds: Sequence[int], direction: str, changed: 
     """The report: what was run, the table, how to read it."""
     commit = (git("rev-parse", "--short", "HEAD") or "").strip()
     note = f", with uncommitted changes in {', '.join(changed)}" if changed else ""
+    few = FEW if len(seeds) == 2 else ""
     return (
         f"# Ablation\n\nTraining seeds {', '.join(map(str, seeds))}; commit {commit}{note}. "
         f"Validation, {direction}.\n\n{markdown(table)}\n\n"
@@ -181,7 +186,7 @@ def summary(table: pd.DataFrame, seeds: Sequence[int], direction: str, changed: 
         "better. Found: share of translations on which a face is found. Kept: share of sources "
         "whose translation has their label, each class weighing the same; their mean first. "
         "Seconds: of training alone, on whatever else the machine did. The data, its split and the "
-        "recognizers are the same for all seeds.\n"
+        f"recognizers are the same for all seeds.{few}\n"
     )
 
 

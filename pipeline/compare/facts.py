@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from models.domains import DIRECTIONS
-from models.runtime.files import read_json
+from models.runtime.files import CONFIG, read_json
 from pipeline.compare.words import MANY
 from pipeline.core import tracking
 from pipeline.core.paths import CHECKPOINTS
@@ -73,12 +73,17 @@ def training(variants: list[str]) -> str:
     """How long each variant trained, where its weights are here and MLflow knows."""
     times = []
     for variant in variants:
-        path = CHECKPOINTS / variant / "config.json"
-        key = read_json(path)["key"] if path.is_file() else ""
+        key = key_of(variant)
         seconds = tracking.newest_metric(key, "seconds") if key else math.nan
         if not math.isnan(seconds):
             times.append(f"{variant} {duration(seconds)}")
     return ", ".join(times)
+
+
+def key_of(variant: str) -> str:
+    """The key of the training whose weights are here; empty where there are none."""
+    path = CHECKPOINTS / variant / CONFIG
+    return str(read_json(path).get("key", "")) if path.is_file() else ""
 
 
 def duration(seconds: float) -> str:

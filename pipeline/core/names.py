@@ -14,6 +14,8 @@ STAGES = (
     "demo", "discover", "crawl", "faces", "dedupe", "celeba", "split", "recognizer", "train",
     "evaluate", "compare",
 )  # fmt: skip
+# What some readers of YAML take for true, false or nothing, in capitals or not.
+WORDS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan"}
 
 
 def refuse_secrets(content: Any, where: str) -> None:
@@ -43,5 +45,7 @@ def check(what: str, names: Iterable[Any]) -> None:
             raise StageError(
                 f"{what} {name!r}: a name is a letter and up to 63 letters, digits, _ or -"
             )
+        if name.lower() in WORDS:
+            raise StageError(f"{what} {name!r} is no name to some readers of YAML: give it another")
         if name in STAGES:
             raise StageError(f"{what} {name!r} is called as a stage is: give it another name")

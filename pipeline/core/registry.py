@@ -142,7 +142,7 @@ def metrics_of(version: Version) -> Any:
 def _registry() -> Iterator[mlflow.MlflowClient]:
     """A client, for one process at a time; what the registry refuses is a StageError."""
     client = store.open_store()
-    mlflow.set_tracking_uri(client.tracking_uri)
+    store.select(client.tracking_uri)
     try:
         with _quiet(), FileLock(stage.cache_dir() / "registry.lock"):
             yield client

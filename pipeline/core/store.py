@@ -7,15 +7,19 @@ there, so that all experiments land in one store. What cannot be logged elsewher
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
 import sys
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from filelock import FileLock
 
-from pipeline.core import stage, view
+from pipeline.core import stage, store_file, view
 from pipeline.core.errors import StageError
+from pipeline.core.store_file import SQLITE as SQLITE
 
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -33,14 +37,27 @@ else:  # loaded when first used: seconds that a mistake in params.yaml need not 
     _spec.loader.exec_module(mlflow)
 
 NAMED = "MLFLOW_TRACKING_URI"
-SQLITE = "sqlite:///"
+SENDER = "`face2anime sync` sends it there later"
 DEFAULT = "0"  # the experiment that MLflow makes and we leave empty
 _given_up: set[str] = set()  # stores that failed in this process
+# The local file as it was opened, and how often another one took its place.
+_opened_files: dict[Path, tuple[tuple[int, int] | None, int]] = {}
+
+
+def local_file() -> Path:
+    """The SQLite file at the project's root."""
+    return stage.root() / "mlflow.db"
 
 
 def local_uri() -> str:
-    """The SQLite file at the project's root."""
-    return f"{SQLITE}{stage.root() / 'mlflow.db'}"
+    """The URL of `local_file`, as this process calls it.
+
+    MLflow keeps what it knows of a store by its URL and never looks whether the file is still
+    there. So a file that took the place of a deleted one gets a URL of its own.
+    """
+    path = local_file()
+    _, renewed = _opened_files.get(path, (None, 0))
+    return store_file.uri(path).removesuffix(path.name) + renewed * "./" + path.name
 
 
 def store_uri() -> str:
@@ -52,7 +69,8 @@ def store_uri() -> str:
     if not named:
         return local_uri()
     if named.startswith(SQLITE):
-        return f"{SQLITE}{stage.root() / named.removeprefix(SQLITE)}"
+        path = stage.root() / named.removeprefix(SQLITE)
+        return local_uri() if path == local_file() else store_file.uri(path)
     folder = ":" not in named or named.startswith("file:")
     if folder and os.environ.get("MLFLOW_ALLOW_FILE_STORE", "").lower() not in ("true", "1"):
         raise StageError(
@@ -60,6 +78,12 @@ def store_uri() -> str:
             "set it to sqlite:///mlflow.db or to a server's address, or unset it"
         )
     return named
+
+
+def shown(uri: str) -> str:
+    """A store's address without the name and password that it may have."""
+    parts = urlsplit(uri)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if parts.netloc else uri
 
 
 def failures() -> tuple[type[Exception], ...]:
@@ -96,10 +120,32 @@ def open_store() -> mlflow.MlflowClient:
     return open_local()
 
 
+def open_named() -> mlflow.MlflowClient:
+    """A client of the store that ``MLFLOW_TRACKING_URI`` names, and of no other.
+
+    Raises StageError where none is named, or it cannot be used.
+    """
+    uri = store_uri()
+    if uri == local_uri():
+        raise StageError(f"{NAMED} names no other store: set it to the server's address")
+    try:
+        return _opened(uri)
+    except Exception as error:
+        raise StageError(f"MLflow at {shown(uri)}: {reason(error)}") from None
+
+
 def open_local() -> mlflow.MlflowClient:
     """A client of `local_uri`. Raises StageError when that file is of another MLflow, or broken."""
     try:
-        return _opened(local_uri())
+        path = local_file()
+        known, renewed = _opened_files.get(path, (None, -1))
+        if known is None or known != _identity(path):
+            _opened_files[path] = None, renewed + 1
+        with FileLock(stage.cache_dir() / "artifacts.lock"):
+            store_file.follow(path, stage.root() / store_file.ARTIFACTS)
+        client = _opened(local_uri())
+        _opened_files[path] = _identity(path), _opened_files[path][1]
+        return client
     except Exception as error:  # also of SQLAlchemy and Alembic, below MLflow
         raise unusable(error) from None
 
@@ -109,23 +155,35 @@ def is_local(client: mlflow.MlflowClient) -> bool:
     return client.tracking_uri == local_uri()
 
 
+def is_as_opened() -> bool:
+    """Whether the local file is the one that was opened; not if it was deleted since."""
+    path = local_file()
+    known, _ = _opened_files.get(path, (None, 0))
+    return known is not None and known == _identity(path)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        told = path.stat()
+    except OSError:
+        return None
+    return told.st_dev, told.st_ino
+
+
 def unusable(error: Exception) -> StageError:
     """What to do about a local store that raised ``error``."""
     remedy = "move it away for a new one"
     if "schema" in str(error) or "revision" in str(error):
         remedy = f"mlflow db upgrade '{local_uri()}', or {remedy}"
-    return StageError(f"{_local_file()} cannot be used: {remedy} ({reason(error)})")
+    return StageError(f"{local_file()} cannot be used: {remedy} ({reason(error)})")
 
 
 def give_up(uri: str, error: Exception) -> None:
     """Ask this store no more in this process, and say so once, and where runs are logged now."""
     if uri not in _given_up:
-        print(f"MLflow at {uri}: {reason(error)}. Logged in {_local_file()}", file=sys.stderr)
+        told = f"Logged in {local_file()}; {SENDER}"
+        print(f"MLflow at {shown(uri)}: {reason(error)}. {told}", file=sys.stderr)
     _given_up.add(uri)
-
-
-def _local_file() -> str:
-    return local_uri().removeprefix(SQLITE)
 
 
 def experiment_id(client: mlflow.MlflowClient, name: str) -> str:
@@ -133,7 +191,7 @@ def experiment_id(client: mlflow.MlflowClient, name: str) -> str:
     found = client.get_experiment_by_name(name)
     if found is None:
         local = client.tracking_uri.startswith("sqlite:")
-        artifacts = (stage.root() / "mlruns").as_uri() if local else None
+        artifacts = (stage.root() / store_file.ARTIFACTS).as_uri() if local else None
         identity = client.create_experiment(name, artifact_location=artifacts)
     else:
         identity = found.experiment_id
@@ -150,9 +208,24 @@ def experiment_id(client: mlflow.MlflowClient, name: str) -> str:
     return str(identity)
 
 
+def select(uri: str) -> None:
+    """Have the functions of MLflow that take no client use this store.
+
+    MLflow also writes it into the environment, where it would be taken for what the user named.
+    """
+    named = os.environ.get(NAMED)
+    mlflow.set_tracking_uri(uri)
+    if named is None:
+        os.environ.pop(NAMED, None)
+    else:
+        os.environ[NAMED] = named
+
+
 def _opened(uri: str) -> mlflow.MlflowClient:
     """A client of ``uri`` that has our experiments."""
-    mlflow.set_tracking_uri(uri)
+    # It would tell each failure in dozens of lines; we tell it in one.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+    select(uri)
     client = mlflow.MlflowClient(uri)
     # Two processes that migrate a fresh SQLite store at once both fail: one at a time.
     with FileLock(stage.cache_dir() / "mlflow.lock"):

@@ -1,8 +1,8 @@
 """One run of MLflow a stage: params, inputs, metrics, curves, artifacts.
 
 A training never dies of its log: what the store that is named does not take goes to the local one
-(`store`), which is said in one line. ``MLFLOW_RUN_ID`` and ``MLFLOW_EXPERIMENT_NAME`` of the
-environment are not asked.
+(`store`), which is said in one line, and `backlog` sends it later. ``MLFLOW_RUN_ID`` and
+``MLFLOW_EXPERIMENT_NAME`` of the environment are not asked.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from PIL import Image
 
-from pipeline.core import origin, store, view
+from pipeline.core import killed, origin, store, view
 from pipeline.core.errors import StageError
 from pipeline.core.store import mlflow as mlflow
 from pipeline.core.view import flatten as flatten
@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 TRAIN = "train"  # the stage whose runs are models
-SOURCE = {"mlflow.source.name", "mlflow.source.git.commit", "git_commit"}  # of the newest part
+# Of the newest part of a run.
+SOURCE = {"mlflow.source.name", "mlflow.source.git.commit", "git_commit", killed.PROCESS}
+UNSENT, SENT_AS = "unsent", "sent_as"  # tags of what another store ought to have, see `backlog`
 DIGEST = 36  # characters of a data set's digest that MLflow keeps; an md5 + '.dir' fits
 
 
@@ -49,10 +51,13 @@ class Beginning:
         """Models have an experiment of their own."""
         return view.MODELS if self.stage.split("@")[0] == TRAIN else view.STAGES
 
-    def begin(self, client: MlflowClient) -> str:
-        """Create the run; its id."""
+    def begin(self, client: MlflowClient, sent_as: str = "") -> str:
+        """Create the run; its id. ``sent_as``: the run elsewhere that it goes on with."""
         where = store.experiment_id(client, self.experiment)
-        run = client.create_run(where, tags=self.tags, run_name=self.name)
+        unsent = store.is_local(client) and store.store_uri() != store.local_uri()
+        kept = {UNSENT: store.shown(store.store_uri())} if unsent else {}
+        kept |= {SENT_AS: sent_as} if kept and sent_as else {}
+        run = client.create_run(where, tags={**self.tags, **kept}, run_name=self.name)
         self._log(client, run.info.run_id, {})
         return run.info.run_id
 
@@ -80,7 +85,7 @@ class StageRun:
 
     def __init__(self, client: MlflowClient, beginning: Beginning, run: Run | None = None) -> None:
         """Begin a run, or go on with ``run``. Raises StageError where no store takes it."""
-        self._beginning, self._lost = beginning, False
+        self._beginning, self._lost, self.run_id = beginning, False, ""
         if run is None:
             self._begin(client)
         else:
@@ -137,6 +142,8 @@ class StageRun:
         """Have ``call(client, run_id)`` log. Where that fails: in a run of the local store."""
         if self._lost and not store.is_local(self.client):
             return
+        if store.is_local(self.client) and not store.is_as_opened():
+            self._renew()
         try:
             call(self.client, self.run_id)
         except store.failures() as error:
@@ -147,12 +154,20 @@ class StageRun:
 
     def _begin(self, client: MlflowClient) -> None:
         try:
-            self.client, self.run_id = client, self._beginning.begin(client)
+            self.run_id = self._beginning.begin(client, self.run_id)
+            self.client = client
         except store.failures() as error:
             if store.is_local(client):
                 raise store.unusable(error) from None
             store.give_up(client.tracking_uri, error)
             self._begin(store.open_local())
+
+    def _renew(self) -> None:
+        """The local store was deleted: go on in a run of a new one."""
+        with suppress(StageError):  # then the call tells what is wrong
+            self._begin(store.open_local())
+            told = "is gone; the run goes on in a new one, without what was logged before"
+            print(f"MLflow: {store.local_file()} {told}", file=sys.stderr)
 
     def _moved(self, error: Exception) -> bool:
         """Whether what follows can be logged in a run of the local store."""
@@ -186,6 +201,7 @@ def stage_run(
     the body raises.
     """
     client = store.open_store()
+    killed.mark(client)
     values = flatten(params)
     earlier = next(iter(_runs_with_key(client, resume_key, most=1)), None) if resume_key else None
     known = {**(tags or {}), **({"key": resume_key} if resume_key else {})}
@@ -212,6 +228,16 @@ def newest_metric(key: str, name: str) -> float:
     return float("nan")
 
 
+def tag_newest(key: str, **tags: str) -> None:
+    """Set tags on the newest evaluated run that carries ``key``, if there is one."""
+    client = store.open_store()
+    runs = [run for run in _runs_with_key(client, key) if "kid" in run.data.metrics]
+    kept = [mlflow.entities.RunTag(*tag) for tag in tags.items()]
+    with suppress(*store.failures()):
+        for run in runs[:1]:
+            client.log_batch(run.info.run_id, tags=kept)
+
+
 def _beginning(name: str, tags: Mapping[str, str], device: str) -> Beginning:
     """How a run of stage ``name`` is called, tagged and described; ``device`` trained it, if known.
 
@@ -224,6 +250,7 @@ def _beginning(name: str, tags: Mapping[str, str], device: str) -> Beginning:
         "mlflow.source.type": "LOCAL",
         "stage": kind,
         "dvc_experiment": experiment,
+        killed.PROCESS: killed.this_process(),
     }
     if user := os.environ.get("USER") or os.environ.get("USERNAME"):
         told["mlflow.user"] = user

@@ -25,11 +25,13 @@ VIEW = "models"  # of the table that `make ui` opens
 VIEW_TAG = f"mlflow.sharedViewState.{VIEW}"
 NOTE = "mlflow.note.content"  # shown as the description of a run or an experiment
 COLUMNS = (
-    "metrics.`kid`", "metrics.`face_found`", "metrics.`kept`", "metrics.`cycle`",
-    "metrics.`minutes`", "tags.`device`", "tags.`variant`", "tags.`changed`", "tags.`data`",
+    "metrics.`kid`", "tags.`kid_95`", "tags.`place`", "metrics.`face_found`", "metrics.`kept`",
+    "metrics.`cycle`", "metrics.`minutes`", "tags.`device`", "tags.`variant`", "tags.`changed`",
+    "tags.`data`",
 )  # fmt: skip
 TICK, NAME = "0", "attributes.`Run Name`"  # the first columns, as the table calls them
-WIDTHS = {NAME: 290, "tags.`changed`": 180, "tags.`device`": 110} | dict.fromkeys(COLUMNS[:5], 90)
+WIDTHS = {NAME: 250, "tags.`changed`": 180, "tags.`device`": 110, "tags.`kid_95`": 125}
+WIDTHS |= {name: 90 for name in COLUMNS if name not in WIDTHS and name.startswith(("m", "tags.`p"))}
 PICTURES = "pictures"  # the section of translations
 # In the order of the page. MLflow calls the first so: it has what has no slash.
 SECTIONS = (

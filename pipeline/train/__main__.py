@@ -32,7 +32,15 @@ from pipeline.core.errors import StageError
 from pipeline.core.paths import CHECKPOINTS, DRAWN, SPLITS, remove_folder
 from pipeline.train.inputs import RECOGNIZER, load_data, load_variant
 from pipeline.train.prune import SAMPLES, declared_keys, prune
-from pipeline.train.runs import Recorder, brought, brought_folder, logged, training_seconds
+from pipeline.train.runs import (
+    Recorder,
+    brought,
+    brought_folder,
+    logged,
+    note_finished,
+    training_seconds,
+    why_anew,
+)
 
 Images = Domain | StreamedDomain
 
@@ -103,9 +111,12 @@ def main(name: Annotated[str, typer.Option("--variant", help="A row of `variants
     if not resumed:
         remove_folder(samples)
     found = brought(key, samples)
+    made_of = logged(variant, section)
+    if not (resumed or found) and (why := why_anew(name, made_of)):
+        print(f"train@{name}: {why}")
     with tracking.stage_run(
         f"train@{name}",
-        logged(variant, section),
+        made_of,
         inputs=[SPLITS],
         tags={"variant": name, "key": key},
         resume_key=key if resumed or found else "",
@@ -125,6 +136,7 @@ def main(name: Annotated[str, typer.Option("--variant", help="A row of `variants
         run.metrics({"images_seen": result.images_seen, "resumed_from": result.resumed_from})
         run.metrics({"seconds": training_seconds(result)})
         run.artifact(CHECKPOINTS / name, "checkpoint")
+    note_finished(name, made_of)
     clear_state(state, key)
     remove_folder(samples)
     clean(state, settings, photos, anime)

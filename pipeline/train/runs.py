@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,14 @@ import pandas as pd
 from torch import Tensor
 from torchvision.transforms.v2.functional import to_pil_image
 
+from models.errors import ModelError
+from models.runtime.files import read_json, write_json
 from models.training.engine import TrainResult
 from models.training.run_file import FinishedRun, read_run, sheets_of
 from models.variants import Variant
-from pipeline.core import params, stage, tracking
+from pipeline.core import params, stage, tracking, view
+
+BUDGET = "train.budget_images"
 
 
 class Recorder:
@@ -47,6 +53,36 @@ def held_out_curves(frame: pd.DataFrame) -> pd.DataFrame:
 def logged(variant: Variant, section: params.Train) -> dict[str, Any]:
     """The params of a training's run."""
     return {**params.plain(section), "variant": variant.to_dict()}
+
+
+def note_finished(name: str, params: Mapping[str, Any]) -> None:
+    """Keep what a finished training of a variant was made of, where DVC deletes nothing."""
+    write_json(_finished(name), params)
+
+
+def why_anew(name: str, params: Mapping[str, Any]) -> str:
+    """Why a training begins at nothing though one with another budget has ended; empty if none has.
+
+    Args:
+        name: of the variant.
+        params: `logged` of the one that begins.
+    """
+    try:
+        before = read_json(_finished(name))
+    except ModelError:
+        return ""
+    old, new = (view.flatten(known) for known in (before, json.loads(json.dumps(params))))
+    if {key for key in {*old, *new} if old.get(key) != new.get(key)} != {BUDGET}:
+        return ""
+    return (
+        f"{BUDGET} was {old[BUDGET]:,} and is {new[BUDGET]:,} now: it begins anew, because the "
+        "learning rate falls towards the end of the budget, and the old weights are at that end. "
+        "To start from weights, copy them out of checkpoints and name the folder in init"
+    )
+
+
+def _finished(name: str) -> Path:
+    return stage.cache_dir("train") / f"{name}.finished.json"
 
 
 def training_seconds(result: TrainResult) -> float:

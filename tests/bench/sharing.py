@@ -1,7 +1,7 @@
 """What sharing a data set with DVC costs: Parquet shards by batch, shards by id, loose files.
 
-The images are made up: `DRAWN` drawn photos of 128×128 with noise, as PNG, each made a file of
-its own by a few bytes after its end.
+The images are made up: `DRAWN` drawn photos of 64×64 with noise, as PNG, each made a file of its
+own by a few bytes after its end. ``python -m tests.bench.sharing 100000`` measures with as many.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -29,11 +30,11 @@ from pipeline.demo.photo.picture import draw_photo
 from tests.bench.markdown import markdown
 from tests.project import environment
 
-IMAGES, LOOSE = 200_000, 50_000
+IMAGES = 10_000
 BATCH = 100  # as in `crawl`
 DRAWN = 256
 NOISE = 2  # standard deviation, of 255
-SPACE = 40e9  # bytes on disk that the largest of the data sets needs, with its cache and remote
+SPACE = 60_000  # bytes on disk that an image needs at most, with what lies in cache and remote
 SCHEMA = pa.schema([("id", pa.string()), ("image", tables.IMAGE), ("batch", pa.int32())])
 Write = Callable[[Path, int], None]
 
@@ -43,7 +44,7 @@ def drawings() -> list[bytes]:
     """The PNG files that all images are made from."""
     found = []
     for number, face in enumerate(sample_faces(DRAWN, 0, "photos")):
-        rgb = draw_photo(face)[0][50:178, 25:153]
+        rgb = cv2.resize(draw_photo(face)[0][50:178, 25:153], (64, 64), None, 0, 0, cv2.INTER_AREA)
         noise = np.random.default_rng(number).normal(0, NOISE, rgb.shape)
         found.append(tables.encode_png(np.clip(rgb + noise, 0, 255).astype(np.uint8)))
     return found
@@ -86,7 +87,7 @@ def size(folder: Path) -> tuple[int, int]:
 
 
 def measure(project: Path, write: Write, count: int) -> list[str]:
-    """Add, push, check out, then add and push 1 % more; the cells of a row."""
+    """Add, push, pull without a cache, then add and push 1 % more; the cells of a row."""
 
     def seconds(*command: str) -> str:
         os.sync()  # what was written before is not this command's work
@@ -106,50 +107,51 @@ def measure(project: Path, write: Write, count: int) -> list[str]:
     write(data, count)
     files = size(data)[1]
     took = [dvc("add", "data"), dvc("push")]
-    pushed = size(remote)[0]
-    shutil.rmtree(data)
-    took.append(dvc("checkout"))
+    pushed, objects = size(remote)
+    for folder in (data, project / ".dvc/cache", project / ".dvc/tmp"):
+        shutil.rmtree(folder)  # as in a teammate's clone
+    took.append(dvc("pull"))
     shutil.rmtree(data)
     data.mkdir()
     write(data, count + count // 100)
     took += [dvc("add", "data"), dvc("push")]
-    more = size(remote)[0] - pushed
-    moved = [f"{pushed / 1e6:,.0f}", f"{more / 1e6:,.1f}", f"{more / pushed:.1%}"]
+    more, further = size(remote)[0] - pushed, size(remote)[1] - objects
+    moved = [f"{pushed / 1e6:,.0f}", f"{more / 1e6:,.1f}", f"{further:,}", f"{more / pushed:.1%}"]
     return [f"{count:,}", f"{files:,}", *took, *moved]
 
 
-def sharing_table() -> pd.DataFrame:
+def sharing_table(count: int) -> pd.DataFrame:
     """One row a layout. Bytes are counted in the remote, a folder on the same disk."""
-    layouts: list[tuple[str, Write, int]] = [
-        (f"shards by batch of {BATCH}", by_batch, IMAGES),
-        ("shards of 256 MB by id", by_id, IMAGES),
-        (f"shards by batch of {BATCH}", by_batch, LOOSE),
-        ("loose files", loose, LOOSE),
+    layouts: list[tuple[str, Write]] = [
+        (f"shards by batch of {BATCH}", by_batch),
+        ("shards of 256 MB by id", by_id),
+        ("loose files", loose),
     ]
     found = []
-    for name, write, count in layouts:
+    for name, write in layouts:
         with tempfile.TemporaryDirectory() as folder:
             found.append([name, *measure(Path(folder) / "project", write, count)])
         print(*found[-1], sep="\t", flush=True)
-    columns = ["layout", "images", "files", "`dvc add` s", "`push` s", "`checkout` s"]
-    columns += ["`add` of 1 % more s", "`push` s", "MB pushed", "MB for 1 %", "share"]
+    columns = ["layout", "images", "files", "`dvc add` s", "`push` s", "`pull` s"]
+    columns += ["`add` of 1 % more s", "`push` s", "MB pushed", "MB for 1 %", "objects", "share"]
     return pd.DataFrame(found, columns=columns)
 
 
-def sharing_section() -> str:
+def sharing_section(count: int = IMAGES) -> str:
     """The table with what it measures; a sentence instead where the disk is too full."""
     free = shutil.disk_usage(tempfile.gettempdir()).free
-    if free < SPACE:
+    if free < SPACE * count:
         return (
-            f"Not measured: {free / 1e9:.0f} GB free, {SPACE / 1e9:.0f} needed in the temp folder."
+            f"Not measured: {free / 1e9:.0f} GB free, {SPACE * count / 1e9:.0f} needed in the "
+            "temp folder."
         )
     kilobytes = np.mean([len(data) for data in drawings()]) / 1000
-    return f"""PNGs of 128×128, {kilobytes:.0f} KB on average; the remote is a folder on the same
-disk. Each command includes DVC's start of about half a second.
+    return f"""PNGs of 64×64, {kilobytes:.0f} KB on average; the remote is a folder on the same
+disk, and `pull` begins without a cache. Each command includes DVC's start of about half a second.
 
-{markdown(sharing_table())}
+{markdown(sharing_table(count))}
 """
 
 
 if __name__ == "__main__":
-    print(sharing_section())
+    print(sharing_section(*map(int, sys.argv[1:2])))

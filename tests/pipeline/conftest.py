@@ -51,6 +51,7 @@ class FakeRun:
 
     def __init__(self) -> None:
         self.name, self.key, self.logged, self.tags = "", "", {}, {}
+        self.places: dict[str, dict[str, str]] = {}  # what a comparison tells, by key
         self.artifacts: list[Path] = []
 
     def metrics(self, values: Mapping[str, Any]) -> None:
@@ -87,6 +88,7 @@ def log_into_fake(monkeypatch: pytest.MonkeyPatch) -> FakeRun:
 
     monkeypatch.setattr(tracking, "stage_run", stage_run)
     monkeypatch.setattr(tracking, "newest_metric", lambda key, name: math.nan)
+    monkeypatch.setattr(tracking, "tag_newest", lambda key, **tags: run.places.update({key: tags}))
     monkeypatch.setattr(registry, "versions", no_registry)
     return run
 

@@ -89,6 +89,13 @@ def test_seeds_are_whole_numbers() -> None:
         ablation.parse_seeds("1,x")
 
 
+def test_that_an_interval_of_two_seeds_means_little_is_said() -> None:
+    table = ablation.tabulate(made_up(a=[1.0, 2.0]))
+    for seeds, said in (([1], False), ([1, 2], True), ([1, 2, 3], False)):
+        text = ablation.summary(table, seeds, "photos2anime", [])
+        assert ("means little: take five" in text) == said
+
+
 def test_without_git_one_line_says_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

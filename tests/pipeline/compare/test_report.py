@@ -11,6 +11,7 @@ from pipeline.compare import __main__ as compare
 from pipeline.compare import facts, ranking, report
 from pipeline.core import params, stage, tracking
 from pipeline.core.errors import StageError
+from pipeline.core.paths import CHECKPOINTS
 from tests.pipeline.compare.conftest import LONG
 from tests.pipeline.compare.made_up import DIRECTION, board, estimate, metrics
 
@@ -166,7 +167,13 @@ def test_stage_writes_page_table_and_result(tmp_path, monkeypatch, fake_run, cap
         path.parent.mkdir(parents=True, exist_ok=True)
         frame = pd.DataFrame({"images": [0, 8], "kid_photos2anime": values})
         frame.to_csv(path, index=False)
+        weights = CHECKPOINTS / name / "config.json"
+        weights.parent.mkdir(parents=True)
+        weights.write_text(json.dumps({"key": f"key of {name}"}))
     compare.main()
+    assert fake_run.places["key of a"]["place"] == "2 of 2"
+    assert fake_run.places["key of b"]["place"] == "1 of 2"
+    assert re.fullmatch(r"0\.9\d* to 1\.\d+", fake_run.places["key of b"]["kid_95"])
     overview = json.loads(compare.SUMMARY.read_text())
     assert overview["anime"] == 10 and overview["duplicates_dropped"] == 3
     assert overview["b"]["kid"] == 1.0

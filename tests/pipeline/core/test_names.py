@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -47,6 +48,24 @@ def test_crawl_and_models_refuse_it_too(name: str) -> None:
         parse_source({"name": name, "type": "gallery", "url": "http://a.example/"})
     with pytest.raises(ModelError, match="a name is"):
         variants.variant_from_dict({}, name)
+
+
+EVERY = ["a.b", "a b", "a/b", "../x", "recognizer", "celeba", "on", "No", "2", 2, "ä", True]
+
+
+@pytest.mark.parametrize("name", EVERY, ids=repr)
+@pytest.mark.parametrize("stage", names.STAGES)
+def test_every_stage_refuses_it_before_it_writes_anything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str, name: object
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    content = yaml_files.read(ROOT / "params.yaml") | {"variants": {"fine": {}, name: {}}}
+    Path("params.yaml").write_text(yaml_files.dumps(content), encoding="utf-8")
+    main = importlib.import_module(f"pipeline.{stage}.__main__").main
+    with pytest.raises(StageError, match="variant .*name") as caught:
+        main(*(["fine"] if stage in ("train", "evaluate") else []))
+    assert "\n" not in str(caught.value)
+    assert [path.name for path in tmp_path.rglob("*")] == ["params.yaml"]
 
 
 def test_clean_names_pass_and_the_pattern_is_one() -> None:

@@ -17,10 +17,13 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import mlflow
+import pandas as pd
 import pytest
 
-from pipeline.core import store, tracking, view
+from pipeline import cli
+from pipeline.core import backlog, store, tracking, view
 from pipeline.core.errors import StageError
+from tests.pipeline.conftest import write_params
 from tests.project import PATIENCE, environment
 
 OURS = {view.MODELS, view.STAGES}
@@ -147,7 +150,8 @@ def test_a_server_that_is_down_is_told_once_and_logging_goes_on_here(project, mo
     log("dedupe")
     told = capsys.readouterr().err.splitlines()
     assert [line for line in told if "MLflow at" in line] == [
-        f"MLflow at {address}: it does not answer. Logged in {project / 'mlflow.db'}"
+        f"MLflow at {address}: it does not answer. Logged in {project / 'mlflow.db'}; "
+        "`face2anime sync` sends it there later"
     ]
     assert {run.info.run_name for run in local_runs(project)} == {"faces", "dedupe"}
 
@@ -160,30 +164,139 @@ def test_a_server_that_asks_for_a_password_names_it(project: Path, monkeypatch, 
     assert len(local_runs(project)) == 1
 
 
-def test_a_server_that_goes_away_ends_no_stage(project: Path, tmp_path: Path, monkeypatch, capsys):
-    """What comes after is in a run of the local store, with the params."""
-    port = free_port()
+@contextmanager
+def mlflow_server(folder: Path, port: int) -> Iterator[subprocess.Popen]:
+    """MLflow's own server, its runs in ``folder``; killed at the end of the block."""
     command = [sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", f"sqlite:///{tmp_path / 'remote.db'}"]
+    command += ["--backend-store-uri", f"sqlite:///{folder / 'remote.db'}"]
     env = environment(MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false")
-    server = subprocess.Popen(command, cwd=tmp_path, env=env, start_new_session=True,
+    server = subprocess.Popen(command, cwd=folder, env=env, start_new_session=True,
                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
     try:
-        monkeypatch.setenv(store.NAMED, f"http://127.0.0.1:{port}")
         wait_for(f"http://127.0.0.1:{port}/health", server)
-        with tracking.stage_run("faces", {"size": 64}) as run:
-            run.metrics({"before": 1})
-            assert local_runs(project) == []
-            end(server)
-            run.metrics({"after": 2})
-            run.tag(told="yes")
+        yield server
     finally:
         end(server)
+
+
+def test_a_server_that_goes_away_ends_no_stage_and_gets_all_later(
+    project: Path, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    """What comes after is in a run of the local store, with the params; `sync` sends it."""
+    port, sheet = free_port(), project / "sheet.txt"
+    monkeypatch.setenv(store.NAMED, f"http://127.0.0.1:{port}")
+    sheet.write_text("seen", encoding="utf-8")
+    with (
+        mlflow_server(tmp_path, port) as server,
+        tracking.stage_run("faces", {"size": 64}, inputs=[Path("data")]) as run,
+    ):
+        run.metrics({"before": 1})
+        run.curves(pd.DataFrame({"images": [1, 2], "loss": [0.5, 0.25]}))
+        assert local_runs(project) == []
+        end(server)
+        run.curves(pd.DataFrame({"images": [3, 4], "loss": [0.2, 0.1]}))
+        run.metrics({"after": 2})
+        run.artifact(sheet)
+        run.tag(told="yes")
     (kept,) = local_runs(project)
     assert (kept.info.run_name, kept.info.status) == ("faces", "FINISHED")
-    assert kept.data.metrics == {"after": 2} and kept.data.params == {"size": "64"}
-    assert kept.data.tags["told"] == "yes"
-    assert capsys.readouterr().err.count("MLflow at") == 1
+    assert kept.data.metrics == {"after": 2, "losses/loss": 0.1}
+    assert kept.data.params == {"size": "64"} and kept.data.tags["told"] == "yes"
+    log("dedupe")  # while nobody is there
+    said = capsys.readouterr().err
+    assert said.count("MLflow at") == 1 and "face2anime sync" in said and "Traceback" not in said
+    with pytest.raises(StageError, match="it does not answer"):
+        list(backlog.send())
+    with mlflow_server(tmp_path, port):
+        cli.sync(None)
+        cli.sync(None)
+        told = capsys.readouterr().out.splitlines()
+        address = f"http://127.0.0.1:{port}"
+        assert told == [f"{name}: sent to {address}" for name in ("faces", "dedupe")] + [
+            "nothing waits: MLflow has every run"
+        ]
+        there = mlflow.MlflowClient(address)
+        runs = there.search_runs([store.experiment_id(there, view.STAGES)])
+        found = {each.info.run_name: each for each in runs}
+        assert len(runs) == 2 and {each.info.status for each in runs} == {"FINISHED"}
+        whole, alone = found["faces"], found["dedupe"]
+        assert whole.data.metrics == {"before": 1, "after": 2, "losses/loss": 0.1}
+        curve = there.get_metric_history(whole.info.run_id, "losses/loss")
+        assert sorted((point.step, point.value) for point in curve) == [
+            (1, 0.5), (2, 0.25), (3, 0.2), (4, 0.1),
+        ]  # fmt: skip
+        assert [each.path for each in there.list_artifacts(whole.info.run_id)] == ["sheet.txt"]
+        assert len(whole.inputs.dataset_inputs) == 1
+        assert alone.data.metrics == {"kept": 3} and alone.data.params == {"size": "64"}
+        assert not {tracking.UNSENT, tracking.SENT_AS} & {*whole.data.tags, *alone.data.tags}
+
+
+def test_nothing_is_sent_twice_after_a_broken_attempt(project: Path, tmp_path: Path, monkeypatch):
+    """The server is another file here: what was begun there is found again by the local run."""
+    monkeypatch.setenv(store.NAMED, f"http://127.0.0.1:{free_port()}")
+    log("faces")
+    monkeypatch.setenv(store.NAMED, f"sqlite:///{tmp_path / 'there.db'}")
+    ended = mlflow.MlflowClient.set_terminated
+
+    def broken(*_: object, **__: object) -> None:
+        raise OSError("gone again")
+
+    monkeypatch.setattr(mlflow.MlflowClient, "set_terminated", broken)
+    with pytest.raises(StageError, match="gone again; the rest waits"):
+        list(backlog.send())
+    monkeypatch.setattr(mlflow.MlflowClient, "set_terminated", ended)
+    assert len(list(backlog.send())) == 1 and not list(backlog.send())
+    there = mlflow.MlflowClient(store.store_uri())
+    (sent,) = there.search_runs([store.experiment_id(there, view.STAGES)])
+    assert sent.data.metrics == {"kept": 3} and sent.info.status == "FINISHED"
+    assert len(there.get_metric_history(sent.info.run_id, "kept")) == 1
+
+
+def test_without_a_server_that_is_named_sync_says_so(project: Path, monkeypatch) -> None:
+    monkeypatch.setenv(store.NAMED, f"http://127.0.0.1:{free_port()}")
+    log("faces")
+    monkeypatch.delenv(store.NAMED)
+    with pytest.raises(StageError, match=store.NAMED):
+        list(backlog.send())
+
+
+def test_a_password_in_the_address_is_neither_printed_nor_kept(project, monkeypatch, capsys):
+    monkeypatch.setenv(store.NAMED, f"http://me:canary@127.0.0.1:{free_port()}")
+    log()
+    said = capsys.readouterr()
+    assert "MLflow at http://127.0.0.1" in said.err and "canary" not in said.out + said.err
+    assert b"canary" not in (project / "mlflow.db").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["faces", "train@x"])
+def test_the_store_may_be_deleted_in_the_middle(project: Path, capfd, name: str) -> None:
+    """The run goes on in a new one, with its params; this is said in one line."""
+    write_params({"compute": {"device": "cpu"}})
+    with tracking.stage_run(name, {"size": 64}) as run:
+        run.metrics({"before": 1})
+        capfd.readouterr()
+        (project / "mlflow.db").unlink()
+        for step in range(3):
+            run.curves(pd.DataFrame({"images": [step], "loss": [0.5]}))
+        run.metrics({"after": 2})
+    said = capfd.readouterr().err
+    assert said.count("is gone; the run goes on") == 1 and "Traceback" not in said
+    (kept,) = local_runs(project)
+    assert kept.info.status == "FINISHED" and kept.data.params == {"size": "64"}
+    assert kept.data.metrics == {"after": 2, "losses/loss": 0.5}
+    log("dedupe")
+    assert len(local_runs(project)) == 2
+
+
+def test_a_store_that_breaks_in_the_middle_ends_no_stage(project: Path, capfd) -> None:
+    with tracking.stage_run("faces", {}) as run:
+        capfd.readouterr()
+        path = project / "mlflow.db"
+        path.write_bytes(b"no database" * 1000)
+        run.metrics({"after": 1})
+        run.metrics({"more": 2})
+    said = capfd.readouterr().err
+    assert said.count("MLflow takes no more of this run") == 1 and "Traceback" not in said, said
 
 
 def wait_for(address: str, server: subprocess.Popen) -> None:

@@ -129,6 +129,17 @@ def test_newest_metric_is_of_the_newest_run_that_has_it(project: Path) -> None:
     assert math.isnan(tracking.newest_metric("absent", "seconds"))
 
 
+def test_what_a_comparison_tells_is_of_the_newest_evaluated_run(project: Path) -> None:
+    for name, metrics in (("old", {"kid": 1}), ("new", {"kid": 2}), ("training", {"seconds": 3})):
+        with tracking.stage_run(f"train@{name}", {}, tags={"key": "abc"}) as run:
+            run.metrics(metrics)
+    tracking.tag_newest("abc", place="1 of 2, tie")
+    tracking.tag_newest("absent", place="2 of 2")
+    assert {run.info.run_name: run.data.tags.get("place") for run in runs()} == {
+        "old": None, "new": "1 of 2, tie", "training": None,
+    }  # fmt: skip
+
+
 def test_a_raising_stage_is_marked_failed(project: Path) -> None:
     with pytest.raises(ValueError), tracking.stage_run("faces", {}):
         raise ValueError("no")
