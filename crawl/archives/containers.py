@@ -12,6 +12,10 @@ from typing import Protocol
 
 from crawl.outcomes import FetchError, Outcome
 
+START = 64  # bytes by which a file's kind is told
+MAX_ENTRIES = 1_000_000  # of one archive
+_MAX_DIRECTORY = 100_000_000  # bytes of a zip's table of contents: about as many entries
+
 
 class Container(Protocol):
     """An archive. Safe to share by threads, as ``read`` is all that they call."""
@@ -23,6 +27,9 @@ class Container(Protocol):
         """The bytes of one of them. Raises KeyError when there is no such file, FetchError
         (too_large, forbidden_address), OSError and the like when it is damaged.
         """
+
+    def start(self, name: str) -> bytes:
+        """The first ``START`` bytes of one of them, to see what it is. Raises as ``read``."""
 
 
 class Folder:
@@ -51,25 +58,63 @@ class Folder:
         with file.open("rb") as handle:
             return handle.read(max_bytes + 1)
 
+    def start(self, name: str) -> bytes:
+        with (self._path / name).open("rb") as handle:
+            return handle.read(START)
+
 
 class Zip:
-    """A zip file; each thread keeps its own handle open."""
+    """A zip file; each thread keeps its own handle open.
+
+    A backslash in a name is a slash: some programs of Windows write it so.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._local = threading.local()
 
     def names(self) -> list[str]:
-        with zipfile.ZipFile(self._path) as archive:
-            return [entry.filename for entry in archive.infolist() if not entry.is_dir()]
+        with self._opened() as archive:
+            return list(_members(archive))
 
     def read(self, name: str, max_bytes: int) -> bytes:
-        if not hasattr(self._local, "archive"):
-            self._local.archive = zipfile.ZipFile(self._path)
-        entry = self._local.archive.getinfo(name)
+        entry = self._entry(name)
         check_size(entry.file_size, max_bytes)
         with self._local.archive.open(entry) as member:
             return member.read(max_bytes + 1)
+
+    def start(self, name: str) -> bytes:
+        entry = self._entry(name)
+        with self._local.archive.open(entry) as member:
+            return member.read(START)
+
+    def _entry(self, name: str) -> zipfile.ZipInfo:
+        if not hasattr(self._local, "archive"):
+            self._local.archive = self._opened()
+            self._local.members = _members(self._local.archive)
+        entry: zipfile.ZipInfo = self._local.members[name]
+        return entry
+
+    def _opened(self) -> zipfile.ZipFile:
+        """Raises BadZipFile for a table of contents that no set of pictures has: all of it is held
+        in memory.
+        """
+        with self._path.open("rb") as file:
+            record = zipfile._EndRecData(file)  # type: ignore[attr-defined]
+        if record and record[5] > _MAX_DIRECTORY:
+            raise zipfile.BadZipFile(
+                f"its table of contents has {record[5]:,} bytes: unpack it and name the folder"
+            )
+        if record and (record[1] or record[2]):
+            raise zipfile.BadZipFile("it is the last of several parts: join them to one zip first")
+        return zipfile.ZipFile(self._path)
+
+
+def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    """Entries that are files, by name; of two with one name the later one."""
+    files = [entry for entry in archive.infolist() if not entry.is_dir()]
+    slashed = {entry.filename.replace("\\", "/"): entry for entry in files}
+    return slashed | {entry.filename: entry for entry in files if "\\" not in entry.filename}
 
 
 def check_size(size: int, max_bytes: int) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import lzma
+import struct
 import tarfile
 import threading
 import zipfile
 import zlib
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote, unquote
 
@@ -16,7 +18,7 @@ from crawl.archives.containers import Container, Folder, Zip
 from crawl.archives.parquet import SUFFIX, Parquet
 from crawl.archives.tars import Tar, is_tar
 from crawl.errors import CrawlError
-from crawl.images import EXTENSIONS
+from crawl.images import EXTENSIONS, image_format
 from crawl.outcomes import FetchError, Outcome
 
 SCHEME = "file:"
@@ -33,7 +35,10 @@ DAMAGED = (
     RuntimeError,
     ValueError,
     OverflowError,
+    IndexError,
+    struct.error,
 )
+_OTHERS = {b"7z\xbc\xaf\x27\x1c": "7z", b"Rar!": "RAR", b"PK\x07\x08": "split zip"}
 
 
 def member_url(path: Path, member: str) -> str:
@@ -55,13 +60,18 @@ def open_archive(path: Path) -> Container | Parquet:
         raise CrawlError(f"{path} does not exist: correct the path, or put the file there")
     try:
         with path.open("rb") as file:
-            start = file.read(4)
+            start = file.read(8)
     except OSError as error:
         raise CrawlError(f"{path} cannot be read: {error.strerror}") from None
-    if start == b"PAR1":
+    if start.startswith(b"PAR1"):
         return Parquet(path)
-    if start.startswith(b"PK"):
+    if start.startswith(b"PK") and not start.startswith(b"PK\x07\x08"):
         return Zip(path)
+    if kind := next((kind for magic, kind in _OTHERS.items() if start.startswith(magic)), ""):
+        raise CrawlError(
+            f"{path} is a {kind} archive or a part of one, which is not read: unpack it, and name "
+            "the folder"
+        )
     if is_tar(path):  # before the next: a tar may end with a zip
         return Tar(path)
     if zipfile.is_zipfile(path):  # something may stand before a zip
@@ -83,20 +93,37 @@ def _open_folder(path: Path) -> Container | Parquet:
     return Parquet(path)
 
 
-def image_members(archive: Container) -> list[str]:
-    """Names of the images, by extension, in ``archive``, sorted.
+@dataclass(frozen=True)
+class Members:
+    """What is in an archive: names of the images, and of what is none, both sorted."""
 
-    macOS leaves ``__MACOSX/…/._name``, which is no image, beside each of them in a zip. Raises one
-    of DAMAGED.
+    images: list[str]
+    others: list[str]
+
+
+def members(archive: Container) -> Members:
+    """The members of ``archive``. What has no extension of an image is looked at: it may be one.
+
+    What systems leave beside images, ``Thumbs.db`` or ``__MACOSX/…/._name.jpg``, is none. Raises
+    one of DAMAGED.
     """
-    files = ((name, PurePosixPath(name)) for name in archive.names())
-    return sorted(
-        {
-            name
-            for name, file in files
-            if file.suffix.lower() in EXTENSIONS and not file.name.startswith("._")
-        }
-    )
+    images: list[str] = []
+    others: list[str] = []
+    for name in sorted(set(archive.names())):
+        (images if _is_image(archive, name) else others).append(name)
+    return Members(images, others)
+
+
+def _is_image(archive: Container, name: str) -> bool:
+    file = PurePosixPath(name)
+    if file.name.startswith("._"):
+        return False
+    if file.suffix.lower() in EXTENSIONS:
+        return True
+    try:
+        return image_format(archive.start(name)) is not None
+    except (KeyError, FetchError, *DAMAGED):
+        return False
 
 
 def find_file(path: Path, folder: Path, key: str, advice: str) -> Path:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from crawl.archives.containers import check_size
+from crawl.archives.containers import MAX_ENTRIES, START, check_size
 
 _COMPRESSED: dict[bytes, Callable[[Path], Any]] = {
     b"\x1f\x8b": gzip.open,
@@ -75,6 +75,14 @@ class Tar:
             raise EOFError("the archive ends early")
         return data
 
+    def start(self, name: str) -> bytes:
+        with self._lock:
+            if self._plain is None:
+                self._open()
+        assert self._plain is not None
+        extent = self._extents[name]
+        return os.pread(self._plain.fileno(), min(START, extent.size), extent.offset)
+
     def _open(self) -> None:
         plain: BinaryIO = _stream(self._path)
         if not isinstance(plain, io.BufferedReader):
@@ -117,7 +125,7 @@ def _stream(path: Path) -> BinaryIO:
 def _index(stream: BinaryIO) -> dict[str, _Extent]:
     """Where in ``stream`` each regular file is. Of two with one name the later one counts."""
     extents: dict[str, _Extent] = {}
-    end = 0
+    end = seen = 0
     with tarfile.open(fileobj=stream, mode="r:", tarinfo=_StrictInfo) as archive:
         for entry in archive:
             if entry.size < 0 or entry.offset_data <= end:  # a header that would lead in circles
@@ -125,6 +133,10 @@ def _index(stream: BinaryIO) -> dict[str, _Extent]:
             end = entry.offset_data
             if entry.isreg() and not entry.issparse():
                 extents[entry.name] = _Extent(entry.offset_data, entry.size)
+            archive.members = []  # type: ignore[attr-defined]  # it would keep all
+            seen += 1
+            if seen > MAX_ENTRIES:
+                raise tarfile.ReadError(f"it has more than {MAX_ENTRIES:,} entries")
     return extents
 
 

@@ -114,9 +114,9 @@ class Collector:
                 self._read += 1
                 self._unfit_in_a_row = 0
                 return
-        self.listing.verdicts[UNREADABLE] += 1
+        self.listing.verdicts[entry.verdict] += 1
         self.listing.unfit.append(entry)
-        self._unfit_in_a_row += 1
+        self._unfit_in_a_row += entry.verdict == UNREADABLE
         if self._unfit_in_a_row >= _MOST_UNFIT:
             self._refuse(entry)
 

@@ -26,6 +26,7 @@ class Unfit:
 
     page: str
     reason: str
+    verdict: str = UNREADABLE
 
 
 Entry = Post | Unfit

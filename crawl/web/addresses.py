@@ -16,7 +16,22 @@ from crawl.outcomes import FetchError, Outcome
 from crawl.web.retry import UnreachableError
 
 _REMEMBER = 300.0  # seconds that an answer is reused: keeps connections on one address
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052: an IPv4 address in the last 32 bits
+# Of IPv6 only what is given out as global unicast is public (RFC 4291 section 2.4), and what stands
+# for an IPv4 address where that one is.
+_UNICAST = ipaddress.ip_network("2000::/3")
+_LAST_32_BITS = (  # that are an IPv4 address
+    ipaddress.ip_network("::ffff:0:0/96"),  # mapped, RFC 4291 section 2.5.5.2
+    ipaddress.ip_network("64:ff9b::/96"),  # NAT64, RFC 6052
+)
+_ISATAP = frozenset({0x00005EFE, 0x02005EFE})  # RFC 5214: before an IPv4 address, in any prefix
+# What Python's tables, some of them older, call global.
+_NOT_PUBLIC = (
+    ipaddress.ip_network("192.0.0.0/24"),  # RFC 6890
+    ipaddress.ip_network("192.88.99.0/24"),  # relays of 6to4, RFC 7526
+    ipaddress.ip_network("240.0.0.0/4"),  # reserved
+    ipaddress.ip_network("2001::/23"),  # of the IETF: Teredo, ORCHID, …
+    ipaddress.ip_network("3fff::/20"),  # documentation, RFC 9637
+)
 
 
 class AddressGuard:
@@ -95,12 +110,15 @@ def _is_private(host: str) -> bool:
 
 
 def _is_public(address: str) -> bool:
-    """Whether ``address`` is public, and the IPv4 address that a tunnel would take from it."""
+    """Whether ``address`` is public, and so is every IPv4 address that it stands for."""
     ip = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(ip, ipaddress.IPv6Address):
-        if ip.teredo or ip.ipv4_mapped:
-            return False
-        inner = ip.sixtofour or (ip in _NAT64 and ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF))
-        if inner:
-            return _is_public(str(inner))
-    return ip.is_global and not ip.is_multicast
+    if any(ip in network for network in _NOT_PUBLIC if network.version == ip.version):
+        return False
+    if isinstance(ip, ipaddress.IPv4Address):
+        return ip.is_global and not ip.is_multicast
+    last = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+    if any(ip in network for network in _LAST_32_BITS):
+        return _is_public(str(last))
+    inner = [ip.sixtofour] if ip.sixtofour else []
+    inner += [last] if int(ip) >> 32 & 0xFFFFFFFF in _ISATAP else []
+    return ip in _UNICAST and ip.is_global and all(_is_public(str(four)) for four in inner)

@@ -76,6 +76,7 @@ def align_photos(settings: Celeba, align: Align, exclude: Exclude, workers: int)
 def _align_one(settings: Celeba, align: Align, exclude: Exclude, workers: int) -> Photos:
     """`align_photos` of one folder."""
     rows, found = _listed(settings)
+    found = found.called(rows.index)
     present = rows.index.isin(list(found.members))
     if not present.any():
         raise StageError(
@@ -93,6 +94,8 @@ def _align_one(settings: Celeba, align: Align, exclude: Exclude, workers: int) -
     photos = _collect(chosen, outcomes, counts, settings)
     photos.counts["images_missing"] = int((~present).sum())
     photos.counts["images_unlisted"] = len(found.members) - int(present.sum())
+    if found.others:
+        photos.counts["no_pictures"] = found.others
     return photos
 
 
@@ -177,7 +180,8 @@ def _collect(
     counts["enlarged"] = int(kept["enlarged"].sum())
     frame = _labelled(kept, chosen.loc[kept["file"]], settings.images != "folder")
     if settings.images != "folder":
-        counts["male_share"] = float(frame["Male"].mean())
+        if "Male" in frame:
+            counts["male_share"] = float(frame["Male"].mean())
         counts["identity_unknown"] = int((frame["identity"] < 0).sum())
     return Photos(frame.sort_values("id", ignore_index=True), corrupt, counts)
 

@@ -51,12 +51,15 @@ class Aligner:
         finder = self.finder() if self.finder else None
         places = dict(chunk)
         read = self.found.read(list(places))
-        outcomes = ((file, self._one(data, places[file], finder)) for file, data in read)
+        outcomes = (
+            (file, _corrupt(reason) if reason else self._one(data, places[file], finder))
+            for file, data, reason in read
+        )
         return [NOTHING | {"file": file} | _named(file, outcome) for file, outcome in outcomes]
 
     def _one(self, data: bytes, points: np.ndarray, finder: Finder | None) -> Outcome:
         try:
-            rgb = images.read_rgb(data)
+            rgb = images.read_picture(data)
         except StageError as error:
             return _corrupt(str(error))
         size = self.align.size

@@ -1,12 +1,14 @@
 """CelebA as it is published (Liu et al. 2015) or mirrored: its tables, and its images.
 
-Known are the official text files, Kaggle's CSV files of the same names, images in a folder or a
-zip, aligned or in the wild. Everything that can be wrong with a copy ends in one line that names
-the file.
+Known are the official text files, Kaggle's CSV files of the same names (see `table`), images in a
+folder or a zip, aligned or in the wild. Everything that can be wrong with a copy ends in one line
+that names the file.
 """
 
 from __future__ import annotations
 
+import difflib
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +17,10 @@ import numpy as np
 import pandas as pd
 
 from crawl.archives.containers import Container, Folder, Zip
-from crawl.archives.reader import DAMAGED, image_members, open_archive
+from crawl.archives.reader import DAMAGED, Members, members, open_archive
 from crawl.errors import CrawlError
 from crawl.outcomes import FetchError
+from pipeline.celeba import table
 from pipeline.core.errors import StageError
 from pipeline.imaging.attributes import CELEBA as HOME
 
@@ -29,7 +32,17 @@ IDENTITY = "identity_CelebA.txt"
 PARTITION = "list_eval_partition.txt"
 # Flat, as torchvision leaves it (celeba/), or as it is downloaded.
 SUBFOLDERS = (".", "celeba", "Anno", "Eval", "Img")
-MAX_BYTES = 1 << 30  # of one image file
+MAX_BYTES = 100_000_000  # of one image file
+_PARTS = re.compile(r"(?i)\.(7z|rar|tar|tgz|tar\.\w+)$|\.(7z|zip)\.\d+$|\.z\d+$|\.part\d+\.rar$")
+LABELS = (
+    *("5_o_Clock_Shadow", "Arched_Eyebrows", "Attractive", "Bags_Under_Eyes", "Bald", "Bangs"),
+    *("Big_Lips", "Big_Nose", "Black_Hair", "Blond_Hair", "Blurry", "Brown_Hair"),
+    *("Bushy_Eyebrows", "Chubby", "Double_Chin", "Eyeglasses", "Goatee", "Gray_Hair"),
+    *("Heavy_Makeup", "High_Cheekbones", "Male", "Mouth_Slightly_Open", "Mustache"),
+    *("Narrow_Eyes", "No_Beard", "Oval_Face", "Pale_Skin", "Pointy_Nose", "Receding_Hairline"),
+    *("Rosy_Cheeks", "Sideburns", "Smiling", "Straight_Hair", "Wavy_Hair", "Wearing_Earrings"),
+    *("Wearing_Hat", "Wearing_Lipstick", "Wearing_Necklace", "Wearing_Necktie", "Young"),
+)
 
 SIZE = (178, 218)  # width and height of the aligned images, which their landmarks refer to
 # Mean eye centres of the aligned images (YuNet, 800 of them), for copies without landmarks.
@@ -42,41 +55,78 @@ class Images:
 
     path: Path  # the zip, or the folder of files
     members: dict[str, str]  # file name → name inside the zip or folder
+    others: int = 0  # files there that are no pictures
 
-    def read(self, files: Sequence[str]) -> Iterator[tuple[str, bytes]]:
-        """(file name, bytes) of each of ``files``; bytes are empty where the zip is damaged."""
+    def read(self, files: Sequence[str]) -> Iterator[tuple[str, bytes, str]]:
+        """(file name, bytes, reason) of each of ``files``; where it cannot be had, no bytes and
+        the reason.
+        """
         archive = _container(self.path)
         for file in files:
+            data, reason = b"", ""
             try:
                 data = archive.read(self.members[file], MAX_BYTES)
-            except (FetchError, KeyError, *DAMAGED):
-                data = b""
-            yield file, data
+                if len(data) > MAX_BYTES:
+                    reason = f"more than {MAX_BYTES:,} bytes"
+            except KeyError:
+                reason = "it is not there"
+            except FetchError:  # too_large
+                reason = f"more than {MAX_BYTES:,} bytes"
+            except DAMAGED as error:
+                reason = " ".join(str(error).split()) or type(error).__name__
+            yield file, b"" if reason else data, reason
+
+    def called(self, listed: pd.Index) -> Images:
+        """The same, by the names that a table lists: 000001.png may be its 000001.jpg."""
+        stems: dict[str, list[str]] = {}
+        for name in self.members:
+            stems.setdefault(_stem(name), []).append(name)
+        exact = {name: self.members[name] for name in listed if name in self.members}
+        alike = {
+            name: self.members[found[0]]
+            for name in listed.difference(pd.Index(list(exact)))
+            if len(found := stems.get(_stem(name), [])) == 1 and found[0] not in exact
+        }
+        used = {*exact.values(), *alike.values()}
+        rest = {name: member for name, member in self.members.items() if member not in used}
+        return Images(self.path, exact | alike | rest, self.others)
+
+
+def _stem(name: str) -> str:
+    return name.rpartition(".")[0] or name
 
 
 def read_labels(folder: Path) -> pd.DataFrame:
-    """One row an image, indexed by file name: 40 bools, ``identity`` and ``partition``.
+    """One row an image, indexed by file name: bools of the labels, ``identity``, ``partition``.
 
-    Kaggle's copy tells no identities: there each photo is a person of its own, with a negative
-    number. Raises StageError for a missing or malformed file.
+    Without a file of identities each photo is a person of its own, with a negative number; without
+    one of partitions each is -1. Both decide nothing. Raises StageError for a missing or malformed
+    file.
     """
     if not folder.is_dir():
         raise StageError(
             f"{folder} is missing: put CelebA there ({IMAGES['aligned']}.zip and its list_*.txt "
             f"files, from {HOME}) or change celeba.path"
         )
-    labels = _table(folder, ATTRIBUTES)
+    path = _find(folder, ATTRIBUTES)
+    labels = table.read(path)
     if not labels.isin([-1, 0, 1]).all(axis=None):
-        raise StageError(
-            f"{_find(folder, ATTRIBUTES)}: a label is neither 1 nor -1: fetch it again"
-        )
+        raise StageError(f"{path}: a label is neither 1 nor -1: fetch it again")
+    _check_labels(path, list(labels.columns))
     rows = labels == 1
-    if find(folder, IDENTITY) or _find(folder, ATTRIBUTES).suffix == ".txt":
-        rows["identity"] = _column(folder, IDENTITY, rows.index)
-    else:
-        rows["identity"] = -np.arange(1, len(rows) + 1, dtype=np.int32)
-    rows["partition"] = _column(folder, PARTITION, rows.index)
+    unknown = -np.arange(1, len(rows) + 1, dtype=np.int32)
+    rows["identity"] = _column(folder, IDENTITY, rows.index, unknown)
+    rows["partition"] = _column(folder, PARTITION, rows.index, np.int32(-1))
     return rows
+
+
+def _check_labels(path: Path, labels: list[str]) -> None:
+    """Raises StageError for a label that is one of CelebA's, misspelt: it would decide nothing."""
+    absent = sorted(set(LABELS).difference(labels))
+    for label in labels:
+        close = difflib.get_close_matches(label, absent, n=1) if label not in LABELS else []
+        if close:
+            raise StageError(f"{path}: a column is called '{label}': call it '{close[0]}'")
 
 
 def read_landmarks(folder: Path, kind: str, files: pd.Index) -> np.ndarray:
@@ -85,8 +135,8 @@ def read_landmarks(folder: Path, kind: str, files: pd.Index) -> np.ndarray:
     They are the eyes, the nose and the mouth's corners, in pixels of the image (``wild``) or of
     178×218 (``aligned``). Raises StageError for a missing or malformed file.
     """
-    points = _table(folder, LANDMARKS[kind])
     path = _find(folder, LANDMARKS[kind])
+    points = table.read(path)
     _same_files(path, points.index, files)
     if points.shape[1] != 10:
         raise StageError(f"{path}: its columns are not five points: fetch it again")
@@ -97,8 +147,11 @@ def read_centres(folder: Path, files: pd.Index) -> np.ndarray:
     """The middle of each face's box in the wild image, float64 [N, 2]; NaN without a box file."""
     if not find(folder, BOXES):
         return np.full((len(files), 2), np.nan)
-    boxes = _table(folder, BOXES)
-    _same_files(_find(folder, BOXES), boxes.index, files)
+    path = _find(folder, BOXES)
+    boxes = table.read(path)
+    _same_files(path, boxes.index, files)
+    if boxes.shape[1] != 4:
+        raise StageError(f"{path}: its columns are not x, y, width and height: fetch it again")
     x, y, width, height = boxes.loc[files].to_numpy(float).T
     return np.stack([x + width / 2, y + height / 2], axis=1)
 
@@ -108,18 +161,40 @@ def find_images(folder: Path, kind: str) -> Images:
 
     Raises StageError where there is neither.
     """
-    places = [folder / sub / IMAGES[kind] for sub in SUBFOLDERS]
-    unpacked = next((place for place in places if place.is_dir()), None)
-    path = unpacked or _find(folder, f"{IMAGES[kind]}.zip")
-    return Images(path, {name.rsplit("/", 1)[-1]: name for name in list_images(path)})
+    places = [folder / sub / name for name in _folders(kind) for sub in SUBFOLDERS]
+    path = next((place for place in places if place.is_dir()), None)
+    if path is None and not (path := find(folder, f"{IMAGES[kind]}.zip")):
+        _refuse_parts(folder, kind)
+        path = _find(folder, f"{IMAGES[kind]}.zip")
+    found = list_images(path)
+    names = {name.rsplit("/", 1)[-1]: name for name in found.images}
+    return Images(path, names, len(found.others))
 
 
-def list_images(path: Path) -> list[str]:
-    """Names of the images in a folder or zip, sorted. Raises StageError when it is neither."""
+def _folders(kind: str) -> list[str]:
+    return [IMAGES[kind], f"{IMAGES[kind]}_png"] if kind == "aligned" else [IMAGES[kind]]
+
+
+def _refuse_parts(folder: Path, kind: str) -> None:
+    """Raises StageError where the images are there, but packed in a way that is not read."""
+    for place in (folder / sub for sub in SUBFOLDERS):
+        parts = sorted(place.glob(f"{IMAGES[kind]}*.*")) if place.is_dir() else []
+        packed = [part for part in parts if _PARTS.search(part.name)]
+        if packed:
+            raise StageError(
+                f"{packed[0]} is packed in a way that is not read: unpack it (`7z x "
+                f"{packed[0].name}`, with all of its parts beside it) so that "
+                f"{folder / IMAGES[kind]} holds the images"
+            )
+
+
+def list_images(path: Path) -> Members:
+    """What is in a folder or zip. Raises StageError when it is neither, or a damaged one."""
     try:
-        return image_members(_container(path))
-    except DAMAGED:
-        raise StageError(f"{path} is no whole zip file: get it again") from None
+        return members(_container(path))
+    except DAMAGED as error:
+        reason = " ".join(str(error).split())
+        raise StageError(f"{path} is no whole zip file ({reason}): get it again") from None
 
 
 def find(folder: Path, name: str) -> Path | None:
@@ -136,8 +211,8 @@ def _container(path: Path) -> Container:
         return Folder(path, links=True)
     try:
         archive = open_archive(path)
-    except CrawlError:
-        archive = None
+    except CrawlError as error:
+        raise StageError(str(error)) from None
     if isinstance(archive, Zip):
         return archive
     raise StageError(f"{path} is neither a folder nor a whole zip file")
@@ -150,48 +225,18 @@ def _find(folder: Path, name: str) -> Path:
     raise StageError(f"{folder / name} is missing: put it there, from {HOME}{hint}")
 
 
-def _table(folder: Path, name: str) -> pd.DataFrame:
-    """Numbers by file name, from a CSV file with a header, or from a text file whose first line is
-    a row count, whose second names columns, and then rows."""
-    path, count = _find(folder, name), None
-    try:
-        if path.suffix == ".csv":
-            table = pd.read_csv(path, index_col=0)
-        else:
-            with path.open(encoding="utf-8") as lines:
-                count = int(next(lines))
-            table = pd.read_csv(path, sep=r"\s+", skiprows=1)
-            if "image_id" in table.columns:  # heads the file names in the box and wild files
-                table = pd.read_csv(path, sep=r"\s+", skiprows=1, index_col="image_id")
-        table = table.astype(np.int16)
-    except (ValueError, StopIteration, pd.errors.ParserError) as error:
-        detail = " ".join(str(error).split())
-        form = "its first line is the number of images, its second" * (path.suffix != ".csv")
-        raise StageError(
-            f"{path} is malformed ({detail}): {form or 'its first line is'} the column names, and "
-            "a row holds a file name and numbers"
-        ) from None
-    if table.index.nlevels != 1 or (count is not None and len(table) != count):
-        raise StageError(
-            f"{path} is malformed: it announces {count} images, has {len(table)} rows and "
-            f"{len(table.columns)} column names"
-        )
-    return table
-
-
-def _column(folder: Path, name: str, files: pd.Index) -> pd.Series:
-    """A file of ``file number`` lines, or a CSV file of two columns, in the order of ``files``."""
-    path = _find(folder, name)
-    try:
-        if path.suffix == ".csv":
-            column = pd.read_csv(path, index_col=0).iloc[:, 0].astype(np.int32)
-        else:
-            text = pd.read_csv(path, sep=r"\s+", header=None, index_col=0)
-            column = text[1].astype(np.int32)
-    except (IndexError, KeyError, ValueError, pd.errors.ParserError):
-        raise StageError(f"{path} is malformed: a line is a file name and a number") from None
+def _column(
+    folder: Path, name: str, files: pd.Index, unknown: np.ndarray | np.int32
+) -> pd.Series | np.ndarray | np.int32:
+    """The numbers of a table of one column, in the order of ``files``; ``unknown`` without it."""
+    path = find(folder, name)
+    if path is None:
+        return unknown
+    column = table.read(path, header=False)
+    if column.shape[1] != 1:
+        raise StageError(f"{path} is malformed: a line is a file name and a number")
     _same_files(path, column.index, files)
-    return column.loc[files]
+    return column.loc[files].iloc[:, 0].astype(np.int32)
 
 
 def _same_files(path: Path, present: pd.Index, files: pd.Index) -> None:

@@ -69,10 +69,11 @@ def find_images(path: Path) -> Images:
         raise StageError(
             f"{path} is missing: put a folder or zip of pictures there, or change celeba.path"
         )
-    if not (names := list_images(path)):
+    found = list_images(path)
+    if not found.images:
         kinds = ", ".join(sorted(EXTENSIONS))
         raise StageError(f"{path} holds no picture ({kinds}): change celeba.path")
-    return Images(path, {name: name for name in names})
+    return Images(path, {name: name for name in found.images}, len(found.others))
 
 
 def unlabelled(found: Images) -> pd.DataFrame:

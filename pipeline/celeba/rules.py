@@ -69,6 +69,8 @@ def warnings(counts: Mapping[str, Any], settings: Celeba, align: Align) -> list[
     said = {
         f"{missing} of {counts['listed']} listed images are not in {settings.path}": missing,
         f"{unlisted} images have no row in {ATTRIBUTES}": unlisted,
+        f"{counts.get('no_pictures', 0)} files in {settings.path} are no pictures, and left "
+        "out": counts.get("no_pictures", 0),
         f"{counts['enlarged']} of {counts['kept']} photos are enlarged to align.size "
         f"{align.size}: a smaller size would lose nothing": counts["enlarged"],
         f"{strangers} photos have no identity, so that one person may be in train "
@@ -81,6 +83,8 @@ def warnings(counts: Mapping[str, Any], settings: Celeba, align: Align) -> list[
 
 def _mix(rows: pd.DataFrame, share: float, seed: int) -> pd.DataFrame:
     """All women, and as many men that they are ``share`` of both; all men where there are fewer."""
+    if "Male" not in rows:
+        raise StageError(f"celeba.male_fraction: {ATTRIBUTES} has no column 'Male': take it away")
     women, men = rows[~rows["Male"]], rows[rows["Male"]]
     if women.empty or (men.empty and share):
         one = "men" if men.empty else "women"

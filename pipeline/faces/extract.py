@@ -137,7 +137,7 @@ def _find_in_chunk(
     # By id, so that the first examples of a reason are the same ones whatever the shards.
     for row in batch[~excluded].sort_values("id", kind="stable").to_dict("records"):
         try:
-            rgb = images.read_rgb(row["image"]["bytes"])
+            rgb = images.read_picture(row["image"]["bytes"])
             seen = find(rgb, row, settings)
         except (images.UnreadableError, EndlessError) as error:
             found.counts["unreadable"] += 1

@@ -108,11 +108,13 @@ def from_tags(tags: str) -> dict[str, str]:
 
 def from_celeba(labels: Mapping[Any, bool]) -> dict[str, str]:
     """The attributes that CelebA's ``labels`` (name → present) tell; eyes are unlabelled, and
-    of skin only that it is pale."""
+    of skin only that it is pale. A label that a copy lacks tells nothing."""
     named = {
         row
         for row in TABLE
-        if row.celeba and labels[row.celeba.removeprefix("no ")] != row.celeba.startswith("no ")
+        if (label := row.celeba.removeprefix("no "))
+        and label in labels
+        and labels[label] != row.celeba.startswith("no ")
     }
     return dict.fromkeys(ATTRIBUTES, UNKNOWN) | _sole_values(named)
 

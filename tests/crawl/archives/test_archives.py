@@ -98,7 +98,7 @@ def test_every_kind_gives_the_same_posts_and_bytes(
     (tmp_path / "tags.csv").write_text("file,hair\n07.png,light blue\n")
     session = connect(quick())
     frame, counts = discover([archive(packed, tags=str(tmp_path / "tags.csv"))], session)
-    assert counts == {"set/listed": 20}
+    assert counts == {"set/listed": 20, "set/dropped_not_an_image": 1}
     assert list(frame["post_id"]) == list(FILES)
     assert list(frame["tags"]) == [""] * 7 + ["light_blue_hair"] + [""] * 12
     results = list(crawl(frame, quick(), tmp_path / "state", session))
@@ -370,7 +370,8 @@ def test_files_are_looked_for_in_the_inputs_and_then_from_the_root(
     (place / "tags.csv").write_text("file,hair\n07.png,blue\n")
     declared = archive(Path("set.zip"), tags="tags.csv")
     frame, counts = discover([declared], connect(quick()), folder=Path(inputs))
-    assert counts == {"set/listed": 20} and "blue_hair" in set(frame["tags"])
+    assert counts == {"set/listed": 20, "set/dropped_not_an_image": 1}
+    assert "blue_hair" in set(frame["tags"])
     assert ArchiveReader().read(frame["url"][0], MAX) == FILES["set/00.png"]
     for key in ("path", "tags"):
         with pytest.raises(CrawlError, match=f"key '{key}': x .*looked for {inputs}/x, then x"):
@@ -384,3 +385,143 @@ def test_posts_of_a_tar_are_read_from_its_table(tmp_path: Path, connect: Any) ->
     reader = ArchiveReader()
     read = [reader.read(post.url, MAX) for post in iterate_posts(frame)]
     assert read == list(FILES.values())[:3]
+
+
+ODD = {
+    "a/1.jfif": ("JPEG", True),
+    "a/2.bmp": ("BMP", True),
+    "a/3.tif": ("TIFF", True),
+    "a/4.avif": ("AVIF", True),
+    "a/5": ("PNG", True),
+    "a/6.image": ("WEBP", True),
+    "Thumbs.db": ("", False),
+    "__MACOSX/a/._1.jfif": ("", False),
+    "a/._2.bmp": ("", False),
+    ".DS_Store": ("", False),
+    "a/notes.txt": ("", False),
+    "empty": ("", False),
+}
+
+
+def odd_files() -> Files:
+    data = {"Thumbs.db": b"\xd0\xcf\x11\xe0", "a/notes.txt": b"BM is no bitmap", "empty": b""}
+    return {
+        name: image_bytes(n, 16, kind) if kind else data.get(name, bytes(40))
+        for n, (name, (kind, _)) in enumerate(ODD.items())
+    }
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_what_is_a_picture_is_used_and_what_is_none_is_counted_and_shown(
+    name: str, tmp_path: Path, connect: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = odd_files()
+    WRITERS[name](tmp_path / name, files)
+    session = connect(quick())
+    frame, counts = discover([archive(tmp_path / name)], session)
+    used = sorted(name for name, (_, is_used) in ODD.items() if is_used)
+    assert list(frame["post_id"]) == used
+    assert counts == {"set/listed": 6, "set/dropped_not_an_image": 6}
+    assert "source 'set': 6 entries left out, no picture: '" in capsys.readouterr().err
+    results = list(crawl(frame, quick(), tmp_path / "state", session))
+    assert [result.outcome for result in results] == [Outcome.OK] * 6
+
+
+def test_a_backslash_in_a_zips_name_is_a_slash(tmp_path: Path, connect: Any) -> None:
+    write_zip(tmp_path / "set.zip", {f"set\\{n}.png": image_bytes(n, 8) for n in (1, 2)})
+    (tmp_path / "tags.csv").write_text("\ufefffile,hair\nset\\1.png,blue\n", encoding="utf-8")
+    declared = archive(tmp_path / "set.zip", tags=str(tmp_path / "tags.csv"))
+    frame, _ = discover([declared], connect(quick()))
+    assert list(frame["post_id"]) == ["set/1.png", "set/2.png"]
+    assert list(frame["tags"]) == ["blue_hair", ""]
+    assert ArchiveReader().read(frame["url"][0], MAX) == image_bytes(1, 8)
+
+
+def damage(path: Path, how: str) -> None:
+    """Spoils the first member of a zip."""
+    data = bytearray(path.read_bytes())
+    central = data.rindex(b"PK\x01\x02", 0, data.rindex(b"PK\x01\x02"))
+    while (earlier := data.rfind(b"PK\x01\x02", 0, central)) >= 0:
+        central = earlier
+    if how == "encrypted":
+        data[6] |= 1
+        data[central + 8] |= 1
+    elif how == "unknown method":
+        data[8] = data[central + 10] = 99
+    elif how == "damaged data":
+        data[60:70] = b"\xff" * 10
+    elif how == "claims 4 GB":
+        data[central + 24 : central + 28] = b"\xfe\xff\xff\xff"
+    path.write_bytes(data)
+
+
+DAMAGES = ["encrypted", "unknown method", "damaged data", "claims 4 GB"]
+
+
+@pytest.mark.parametrize("how", DAMAGES)
+def test_a_bad_entry_of_a_zip_is_one_counted_post(how: str, tmp_path: Path, connect: Any) -> None:
+    path = tmp_path / "set.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+        for n in range(4):
+            packed.writestr(f"{n}.png", image_bytes(n, 16))
+    damage(path, how)
+    session = connect(quick())
+    frame, _ = discover([archive(path)], session)
+    results = list(crawl(frame, quick(), tmp_path / "state", session))
+    assert [result.outcome is Outcome.OK for result in results] == [False, True, True, True]
+    assert results[0].reason and "\n" not in results[0].reason
+
+
+def test_an_archive_of_too_many_entries_is_refused_before_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("set.zip", "set.tar.gz"):
+        WRITERS[name](tmp_path / name, FILES)
+    monkeypatch.setattr("crawl.archives.containers._MAX_DIRECTORY", 500)
+    monkeypatch.setattr("crawl.archives.tars.MAX_ENTRIES", 10)
+    for name, words in {"set.zip": "table of contents", "set.tar.gz": "more than 10"}.items():
+        with pytest.raises(SourceError, match=words):
+            listed(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("name", "start"),
+    [
+        ("set.7z.001", b"7z\xbc\xaf\x27\x1c"),
+        ("set.rar", b"Rar!\x1a\x07"),
+        ("set.z01", b"PK\x07\x08"),
+    ],
+)
+def test_what_is_packed_otherwise_is_named(name: str, start: bytes, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(start + bytes(500))
+    with pytest.raises(CrawlError, match=f"{name} is a .* unpack it, and name the folder"):
+        listed(tmp_path / name)
+
+
+def test_the_last_of_several_zips_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "set.zip"
+    write_zip(path, FILES)
+    data = bytearray(path.read_bytes())
+    data[-18:-14] = b"\x02\0\x02\0"  # the number of this disk, and of the one with the contents
+    path.write_bytes(data)
+    with pytest.raises(SourceError, match="the last of several parts"):
+        listed(path)
+
+
+def test_a_table_of_tags_of_which_no_name_fits_is_an_error(tmp_path: Path) -> None:
+    write_zip(tmp_path / "set.zip", FILES)
+    table = tmp_path / "tags.csv"
+    table.write_text("file,hair\nother.png,blue\n")
+    with pytest.raises(SourceError, match=r"tags.csv: none of its 1 names, first 'other.png', is"):
+        listed(tmp_path / "set.zip", tags=str(table))
+    table.write_bytes("file,hair\n07.png,bläu\n".encode("latin-1"))
+    with pytest.raises(SourceError, match="tags.csv: is not a CSV table"):
+        listed(tmp_path / "set.zip", tags=str(table))
+
+
+def test_tags_of_one_name_in_two_folders_are_not_mixed(tmp_path: Path) -> None:
+    files = {f"set/{folder}/1.png": image_bytes(n, 8) for n, folder in enumerate("ab")}
+    write_zip(tmp_path / "set.zip", files)
+    (tmp_path / "tags.csv").write_text("file,hair\na/1.png,blue\n./b/1.png,red\n")
+    posts = listed(tmp_path / "set.zip", tags=str(tmp_path / "tags.csv"))
+    assert [post.tags for post in posts] == ["blue_hair", "red_hair"]

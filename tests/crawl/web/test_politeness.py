@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import itertools
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
@@ -19,7 +20,7 @@ from crawl.errors import CrawlError
 from crawl.outcomes import FetchError, Outcome
 from crawl.settings import CrawlSettings
 from crawl.web import throttle
-from crawl.web.addresses import AddressGuard
+from crawl.web.addresses import AddressGuard, _is_public
 from crawl.web.retry import parse_retry_after
 from crawl.web.session import Credentials, Session
 from crawl.web.urls import web_host
@@ -145,11 +146,77 @@ def test_private_host_is_refused_unless_listed() -> None:
     "address",
     ["127.0.0.1", "10.1.2.3", "192.168.0.1", "169.254.169.254", "0.0.0.0", "224.0.0.1", "::1"]
     + ["::ffff:127.0.0.1", "fe80::1", "fd00::1", "100.64.0.1", "2130706433", "0x7f.1"]
-    + ["64:ff9b::a9fe:a9fe", "2002:7f00:1::", "2001:0:4136:e378:8000:63bf:3fff:fdd2"],  # tunnels
+    + ["64:ff9b::a9fe:a9fe", "2002:7f00:1::", "2001:0:4136:e378:8000:63bf:3fff:fdd2"]  # tunnels
+    + ["::127.0.0.1", "::8.8.8.8", "::ffff:0:127.0.0.1", "::ffff:0:8.8.8.8", "::"]
+    + ["64:ff9b:1::7f00:1", "64:ff9b:1:7f00:0:100::", "fec0::1", "192.88.99.1", "192.0.0.8"]
+    + ["2002:c0a8:101::1", "2600::5efe:7f00:1", "2600::200:5efe:10.0.0.1", "2001::1", "3fff::1"]
+    + ["5f00::1", "4000::1", "2001:db8::1", "100::1", "ff02::1", "255.255.255.255", "198.18.0.1"]
+    + ["fe80::1%eth0", "::ffff:10.0.0.1", "::ffff:a9fe:a9fe", "240.0.0.1", "192.0.2.1"],
 )
 def test_private_addresses_in_all_their_spellings_are_refused(address: str) -> None:
     with pytest.raises(FetchError):
         addresses(address)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["1.1.1.1", "2606:4700::1111", "64:ff9b::808:808", "2002:808:808::1", "::ffff:8.8.8.8"],
+)
+def test_public_addresses_are_public_also_where_they_stand_for_others(address: str) -> None:
+    assert addresses(address)
+
+
+@given(st.ip_addresses(v=4))
+@hypothesis.settings(deadline=None, derandomize=True, max_examples=300)
+def test_what_embeds_an_address_is_no_more_public_than_it(inner: ipaddress.IPv4Address) -> None:
+    number = int(inner)
+    for outer in (
+        0xFFFF << 32 | number,
+        0x64FF9B << 96 | number,
+        0x2002 << 112 | number << 80,
+        0x2600 << 112 | 0x5EFE << 32 | number,
+    ):
+        embedding = str(ipaddress.IPv6Address(outer))
+        assert _is_public(embedding) <= _is_public(str(inner)), embedding
+    assert not _is_public(str(ipaddress.IPv6Address(number)))
+
+
+TURNS = [
+    [["93.184.216.34"], ["127.0.0.1"]],
+    [["93.184.216.34", "10.0.0.1"]],
+    [["127.0.0.1"], ["93.184.216.34"]],
+    [["2606:4700::1111"], ["::ffff:127.0.0.1"], ["169.254.169.254"]],
+]
+
+
+@pytest.mark.parametrize("turns", TURNS)
+@pytest.mark.parametrize("remembered", [0.0, 300.0])
+def test_a_name_that_changes_its_address_leads_nowhere_private(
+    turns: list[list[str]], remembered: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DNS rebinding: whatever a name resolves to next, only what was checked is connected to."""
+    answers = itertools.cycle(turns)
+    connected: list[str] = []
+
+    async def resolve(host: str) -> list[str]:
+        return next(answers)
+
+    async def connect(addr_infos: Any, **_: Any) -> None:
+        connected.extend(info[4][0] for info in addr_infos)
+        raise OSError("not connected, only looked at")
+
+    monkeypatch.setattr("crawl.web.addresses._resolve", resolve)
+    monkeypatch.setattr("crawl.web.addresses._REMEMBER", remembered)
+    monkeypatch.setattr("crawl.web.retry._FIRST_BACKOFF", 0.001)
+    monkeypatch.setattr("aiohttp.connector.aiohappyeyeballs.start_connection", connect)
+    settings = quick(contact="me@example.org", retries=3, park_after=100)
+    with Session(settings) as session:
+        for _ in range(4):
+            with pytest.raises(FetchError):
+                session.page("http://rebinding.example/")
+    assert all(_is_public(address) for address in connected)
+    public = {address for turn in turns if all(map(_is_public, turn)) for address in turn}
+    assert set(connected) <= public and (bool(connected) or turns == TURNS[1] or remembered)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "2130706433"])

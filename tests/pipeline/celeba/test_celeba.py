@@ -234,8 +234,6 @@ def all_broken(folder: Path) -> None:
     [
         (lambda folder: shutil.rmtree(folder), {}, ["is missing", "mmlab", "celeba.path"]),
         (remove(ATTRIBUTES), {}, [ATTRIBUTES, "is missing"]),
-        (remove(IDENTITY), {}, [IDENTITY, "is missing"]),
-        (remove(PARTITION), {}, [PARTITION, "is missing"]),
         (remove(LANDMARKS), {}, [LANDMARKS, "is missing", "celeba.eyes: mesh"]),
         (rewrite(ATTRIBUTES, "12\n", "twelve\n"), {}, [ATTRIBUTES, "malformed", "twelve"]),
         (rewrite(ATTRIBUTES, "12\n", "13\n"), {}, ["announces 13 images, has 12 rows"]),

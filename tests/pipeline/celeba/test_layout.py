@@ -75,7 +75,7 @@ def test_a_damaged_csv_is_told(folder: Path) -> None:
     table.write_text(table.read_text().replace(",-1", ",maybe", 1))
     with pytest.raises(StageError, match="list_attr_celeba.csv is malformed .*'maybe'") as error:
         celeba.align_photos(settings(folder), ALIGN, NOTHING, workers=1)
-    assert "number of images" not in str(error.value)
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("inside", ["", "img_align_celeba/", "CelebA/img_align_celeba/img/"])
@@ -227,7 +227,7 @@ def real_wild(count: int) -> list[tuple[np.ndarray, np.ndarray]]:
     found = celeba_layout.find_images(WILD, "wild")
     files = pd.Index(sorted(found.members)[:count])
     points = celeba_layout.read_landmarks(WILD, "wild", files)
-    data = [images.read_rgb(file) for _, file in found.read(list(files))]
+    data = [images.read_rgb(file) for _, file, _ in found.read(list(files))]
     return list(zip(data, points, strict=True))
 
 
