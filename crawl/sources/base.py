@@ -29,6 +29,8 @@ from crawl.web.answers import Page
 from crawl.web.session import Credentials, Session
 from crawl.web.urls import web_host
 
+MOST = 1_000_000_000  # posts, and the number of one
+_LONGEST = 2000  # characters of what is declared: an address, a selector, some tags
 SAFE_RATING = "general"  # every site's word for it (g, safe, …) is translated to this one
 _NOT_IMAGES = frozenset({".mp4", ".webm", ".zip", ".swf", ".avi", ".mov"})
 
@@ -63,7 +65,7 @@ class Source(ABC):
     """
 
     name: Annotated[str, Field(pattern=f"^{NAME}$")]  # part of file names
-    limit: Annotated[int, Field(gt=0)] | None = None
+    limit: Annotated[int, Field(gt=0, le=MOST, strict=True)] | None = None
     snapshot: date | None = None
     licence: str = ""
     partial: bool = False
@@ -210,10 +212,10 @@ def parse_source(declaration: dict[str, Any]) -> Source:
     Raises CrawlError naming the source, the key and the nearest valid one.
     """
     values = dict(declaration)
-    where = f"source '{values.get('name', '?')}'"
+    where = f"source {str(values.get('name', '?'))[:80]!r}"
     kind = values.pop("type", None)
-    if kind not in SOURCES:
-        raise CrawlError(f"{where}: unknown type '{kind}'{_nearest(str(kind), list(SOURCES))}")
+    if not isinstance(kind, str) or kind not in SOURCES:
+        raise CrawlError(f"{where}: unknown type {str(kind)[:80]!r}{_nearest(str(kind), list(SOURCES))}")
     known = {field.name: field for field in fields(SOURCES[kind])}
     for key in values:
         if key not in known:
@@ -221,7 +223,14 @@ def parse_source(declaration: dict[str, Any]) -> Source:
     for key, field in known.items():
         if key not in values and field.default is MISSING:
             raise CrawlError(f"{where}: key '{key}' is missing, type '{kind}' needs it")
-        if secret := credential_in(str(values.get(key, ""))):
+        value = values.get(key)
+        if isinstance(value, str) and not (value or field.default is not MISSING):
+            raise CrawlError(f"{where}: key '{key}' is empty, type '{kind}' needs it")
+        if isinstance(value, str) and (not value.isprintable() or len(value) > _LONGEST):
+            raise CrawlError(
+                f"{where}: key '{key}' is no plain line of up to {_LONGEST} characters"
+            )
+        if secret := credential_in(str(value or "")):
             raise CrawlError(
                 f"{where}: key '{key}' has {secret}: no credential stands in params, which are "
                 "shared; sites with keys take them from the environment (docs/sources.md)"
@@ -232,7 +241,7 @@ def parse_source(declaration: dict[str, Any]) -> Source:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         reason = first["msg"][:1].lower() + first["msg"][1:]  # the rest may be a pattern
-        raise CrawlError(f"{where}: key '{key}' is {first['input']!r}: {reason}") from None
+        raise CrawlError(f"{where}: key '{key}' is {repr(first['input'])[:200]}: {reason}") from None
 
 
 def _without_secrets(page: ListedPage) -> ListedPage:

@@ -14,7 +14,7 @@ from crawl.errors import CrawlError, SourceError
 from crawl.posts import Post
 from crawl.secrets import remember
 from crawl.sources import rows
-from crawl.sources.base import MissingPageError, Source
+from crawl.sources.base import MOST, MissingPageError, Source
 from crawl.sources.listing import Entry, ListedPage, Unfit
 from crawl.sources.rows import Row
 from crawl.web.keys import from_environment
@@ -32,7 +32,7 @@ class Booru(Source):
 
     url: str
     tags: str = ""
-    before: Annotated[int, Field(gt=1)] | None = None
+    before: Annotated[int, Field(gt=1, le=MOST, strict=True)] | None = None
 
     post_path: ClassVar[str]  # what stands before a post's number in the address of its page
 
