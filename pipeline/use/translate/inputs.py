@@ -17,6 +17,8 @@ from pipeline.core.errors import StageError
 # What is taken of a folder. A file that is named itself is tried whatever it is called.
 PICTURES = EXTENSIONS | {".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif"}
 MAX_BYTES = 200_000_000  # of one picture's file
+# Controls, other ends of a line, and what turns the direction of a text around.
+UNSHOWN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 LONGEST = 100  # bytes of a stem: file systems take 255 for a name
 
 
@@ -37,7 +39,7 @@ class Source:
         """What its translations are called after: plain, not hidden, and not too long."""
         path = unquote(urlsplit(self.identity).path) if self.is_url else self.identity
         stem = PurePosixPath(path.replace(os.sep, "/")).stem
-        plain = re.sub(r'[\x00-\x1f<>:"/\\|?*]', "_", printable(stem)).strip(". ")
+        plain = re.sub(r'[<>:"/\\|?*]', "_", printable(stem)).strip(". ")
         return plain.encode()[:LONGEST].decode(errors="ignore") or "picture"
 
     def read(self) -> bytes:
@@ -55,7 +57,7 @@ class Source:
 
 def is_url(name: str) -> bool:
     """Whether it is a web address, and not a path."""
-    return name.startswith(("http://", "https://"))
+    return name.lower().startswith(("http://", "https://"))
 
 
 def sources(names: Sequence[str], out: Path) -> tuple[list[Source], list[str]]:
@@ -68,7 +70,9 @@ def sources(names: Sequence[str], out: Path) -> tuple[list[Source], list[str]]:
     problems = []
     for name in names:
         path = Path(name)
-        if is_url(name):
+        if not name.strip():  # of a variable that is not set: not the folder we are in
+            problems.append("an empty name is no file, folder or http address")
+        elif is_url(name):
             found.append(Source(printable(name), name))
         elif path.is_file():
             found.append(_file(path))
@@ -86,7 +90,7 @@ def sources(names: Sequence[str], out: Path) -> tuple[list[Source], list[str]]:
 def printable(text: str) -> str:
     """``text`` in one line that any terminal shows: names of files may hold any byte."""
     whole = text.encode(errors="surrogateescape").decode(errors="replace")
-    return re.sub(r"[\x00-\x1f\x7f]", "?", whole)
+    return UNSHOWN.sub("?", whole)
 
 
 def _file(path: Path) -> Source:

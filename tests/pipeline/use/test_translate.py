@@ -172,6 +172,17 @@ def test_one_bad_picture_stops_no_other(place: Path) -> None:
     assert told[-1] == "translate: 1 face in out, 3 pictures without a face, 3 failed"
 
 
+@pytest.mark.parametrize("odd", ["\n", "\x1b", "\x9b", "\u2028", "\u202e", "\u2066", "\udcff"])
+def test_a_name_that_a_terminal_would_obey_is_told_in_one_plain_line(place: Path, odd: str) -> None:
+    write(place / f"in/me{odd}é名.png", picture((60, 70, 40)))
+    (place / f"in/no{odd}.png").write_bytes(b"no picture")
+    done = translate("in")
+    shown = "�" if odd == "\udcff" else "?"
+    assert f"translate: in/no{shown}.png: no image of a known format\n" in done.stderr
+    assert done.stdout == f"out/me{shown.replace('?', '_')}é名.png\n"
+    assert (place / done.stdout.strip()).is_file()
+
+
 def test_no_face_alone_ends_with_3(place: Path) -> None:
     write(place / "none.png", picture())
     done = translate("none.png")
@@ -183,6 +194,8 @@ def test_no_face_alone_ends_with_3(place: Path) -> None:
     ("arguments", "words"),
     [
         (["empty"], "there is no picture to translate"),
+        ([""], "there is no picture to translate"),
+        ([" "], "there is no picture to translate"),
         (["me.png", "--out", "me.png"], "me.png cannot be written .*change --out"),
         (["me.png", "--model", "modle"], "model modle is neither a folder"),
     ],
