@@ -69,7 +69,7 @@ def _send(local: MlflowClient, there: MlflowClient, run: Run) -> None:
     ]
     for start in range(0, len(points), AT_ONCE):
         there.log_batch(run_id, metrics=points[start : start + AT_ONCE])
-    if run.inputs.dataset_inputs:
+    if run.inputs and run.inputs.dataset_inputs:
         there.log_inputs(run_id, datasets=run.inputs.dataset_inputs)
     files = Path(url2pathname(urlsplit(run.info.artifact_uri).path))
     if files.is_dir():
