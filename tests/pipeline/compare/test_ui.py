@@ -76,6 +76,7 @@ def link(project: Path):
     write_params({"compute": {"device": "cpu"}})
     with tracking.stage_run("train@xgan", {"train.lr": 1}, tags={"variant": "xgan"}) as run:
         run.metrics({"kid": 1.25, "face_found": 0.5, "kept": 0.75, "cycle": 0.125, "minutes": 3})
+        run.tag(kid_95="1.1 to 1.4", place="1 of 2, tie")
     with tracking.stage_run("faces", {}) as run:
         run.metrics({"kept": 7})
     port = free_port()
@@ -112,6 +113,8 @@ def test_the_link_shows_the_models_and_their_numbers(link: str, tmp_path: Path):
     )  # fmt: skip
     text = re.sub(r"<[^>]*>", "\n", done.stdout)
     lines = {line.strip() for line in text.splitlines()}
-    assert {"xgan", "1.25", "0.5", "0.75"} <= lines, done.stderr[-2000:]
+    assert {"xgan", "1.25", "1.1 to 1.4", "1 of 2, tie", "0.5", "0.75"} <= lines, done.stderr[
+        -2000:
+    ]
     assert {column.split("`")[1] for column in view.COLUMNS if column.startswith("m")} <= lines
     assert "faces" not in lines and "Default" not in lines
