@@ -29,7 +29,7 @@ def wrapped(error: Exception) -> RuntimeError:
         try:
             raise error
         except Exception:
-            raise RuntimeError("[enforce fail at inline_container.cc:603] . unexpected pos")
+            raise RuntimeError("[enforce fail at x.cc:603] . unexpected pos")  # noqa: B904
     except RuntimeError as outer:
         return outer
 
