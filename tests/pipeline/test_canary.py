@@ -1,3 +1,4 @@
+# ruff: noqa: F811 - fixtures
 """A key in the environment, in addresses and in a site's answers is afterwards in no file."""
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def files_with_key(folder: Path) -> list[Path]:
     ]
 
 
-def test_no_file_of_a_run_has_it(  # noqa: F811
+def test_no_file_of_a_run_has_it(
     site: Site, connect: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
