@@ -162,7 +162,9 @@ def _disk(error: BaseException) -> str:
 
 
 def _free(path: str) -> str:
-    folder = Path(path or ".").absolute()
+    if not path:
+        return ""
+    folder = Path(path).absolute()
     while not folder.is_dir() and folder != folder.parent:
         folder = folder.parent
     try:
