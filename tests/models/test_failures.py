@@ -40,7 +40,7 @@ def sqlite_error(text: str) -> sqlite3.Error:
 
 NAMED = "data/faces/faces-a-00000.parquet"
 CASES = {
-    "full": (os_error(errno.ENOSPC), ["disk is full", NAMED, "make room", "MB free"]),
+    "full": (os_error(errno.ENOSPC), ["disk is full", NAMED, "free some of it", "MB free"]),
     "quota": (os_error(errno.EDQUOT), ["disk is full", NAMED]),
     "full, wrapped": (wrapped(os_error(errno.ENOSPC)), ["disk is full", NAMED]),
     "full, in Arrow's words": (
