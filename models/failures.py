@@ -156,8 +156,8 @@ def _disk(error: BaseException) -> str:
         return ""
     path = _path(error)
     return (
-        f"the disk is full{f', at {path}' if path else ''}{_free(path)}: free some of it and run it "
-        "again; what was complete is kept"
+        f"the disk is full{f', at {path}' if path else ''}{_free(path)}: free some of it and run "
+        "it again; what was complete is kept"
     )
 
 
