@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help install demo test check bench ablation ui experiments clean
+.PHONY: help install demo test check bench faults ablation ui experiments clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' Makefile | awk -F ':.*## ' '{printf "make %-11s %s\n", $$1, $$2}'
@@ -46,6 +46,10 @@ check: install  ## lint, format, types
 
 bench: install  ## throughput and memory, printed and written to reports/benchmarks.md; SECTIONS=…
 	python -m tests.bench $(SECTIONS)
+
+ROUNDS ?= 10
+faults: install  ## break every stage on purpose, kills at ROUNDS=10 moments; the table of docs/faults.md
+	python -m tests.faults $(ROUNDS)
 
 SEEDS ?= 1,2,3
 ablation: install  ## all variants over SEEDS=1,2,3 as DVC experiments, tabulated in reports/ablation.md

@@ -156,13 +156,15 @@ def _disk(error: BaseException) -> str:
         return ""
     path = _path(error)
     return (
-        f"the disk is full{f', at {path}' if path else ''}{_free(path)}: make room and run it "
-        "again; what was complete is kept"
+        f"the disk is full{f', at {path}' if path else ''}{_free(path)}: free some of it and run "
+        "it again; what was complete is kept"
     )
 
 
 def _free(path: str) -> str:
-    folder = Path(path or ".").absolute()
+    if not path:
+        return ""
+    folder = Path(path).absolute()
     while not folder.is_dir() and folder != folder.parent:
         folder = folder.parent
     try:

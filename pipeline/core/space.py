@@ -26,5 +26,5 @@ def check(stage: str, lock: Path, folder: Path) -> None:
     if free < wanted:
         raise StageError(
             f"{free / 1e6:.0f} MB are free at {folder}, and {stage} needs {wanted / 1e6:.0f} MB "
-            "with DVC's copy: make room (`dvc gc --workspace`, or another disk)"
+            "with DVC's copy: free some of it (`dvc gc --workspace`, or another disk)"
         )

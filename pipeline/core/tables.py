@@ -81,6 +81,11 @@ def _anew(path: Path) -> str:
     return f"delete {path} and run `dvc repro`; `face2anime verify` looks for others"
 
 
+def _at(path: Path, error: OSError) -> OSError:
+    """An error of the file system, with the file's name, which Arrow leaves out."""
+    return OSError(error.errno, os.strerror(error.errno or 0), str(path))
+
+
 @contextmanager
 def opened(path: Path) -> Iterator[pq.ParquetFile]:
     """A Parquet file to read. Raises StageError, which names it, where it is cut off or damaged."""
@@ -89,7 +94,7 @@ def opened(path: Path) -> Iterator[pq.ParquetFile]:
             yield file
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, OSError) and error.errno:  # of the file system, not of the content
-            raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
+            raise _at(path, error) from error
         raise StageError(
             f"{path} is damaged or cut off ({' '.join(str(error).split())[:120]}): {_anew(path)}"
         ) from error
@@ -243,8 +248,13 @@ def _write(path: Path, rows: list[dict[str, Any]], schema: pa.Schema) -> None:
     # repetitions or keep their smallest and largest would take longer than all the rest.
     plain = ["image.path" if name == "image" else name for name in schema.names]
     compression = dict.fromkeys(plain, "zstd") | {"image.bytes": "none"}
-    with pq.ParquetWriter(
-        path, schema, compression=compression, use_dictionary=plain, write_statistics=plain
-    ) as writer:
-        while group := _take(waiting, _GROUP_BYTES, _GROUP_ROWS):
-            writer.write_table(pa.Table.from_pylist(group, schema=schema))
+    try:
+        with pq.ParquetWriter(
+            path, schema, compression=compression, use_dictionary=plain, write_statistics=plain
+        ) as writer:
+            while group := _take(waiting, _GROUP_BYTES, _GROUP_ROWS):
+                writer.write_table(pa.Table.from_pylist(group, schema=schema))
+    except OSError as error:
+        if error.errno:
+            raise _at(path, error) from error
+        raise

@@ -16,7 +16,7 @@ import cv2
 from joblib import Parallel, delayed, parallel_config
 from tqdm import tqdm
 
-from models.runtime import family
+from pipeline.core import family
 from pipeline.core.errors import StageError
 from pipeline.core.params import Compute
 

@@ -79,7 +79,7 @@ def _from_start(question: tuple[int, np.ndarray, float]) -> list[animeface.Face]
 def _child() -> Any:
     """This thread's child, a new one where there is none."""
     if not getattr(_OWN, "child", None):
-        from models.runtime import family
+        from pipeline.core import family
 
         # By path, and without this folder among the modules: a child must start quickly.
         command = [sys.executable, "-P", str(Path(__file__)), family.__file__, str(os.getpid())]

@@ -190,10 +190,12 @@ ALL = tuple(STAGES)
 DATA = ("faces", "split")
 FAULTS = {
     "SIGKILL": Fault(signalled(signal.SIGKILL, False), ALL, "of the stage alone", silent=True),
-    "SIGKILL of all": Fault(signalled(signal.SIGKILL, True), ALL, "of all its processes", silent=True),
+    "SIGKILL of all": Fault(
+        signalled(signal.SIGKILL, True), ALL, "of all its processes", silent=True
+    ),
     "Ctrl-C": Fault(signalled(signal.SIGINT, True), ALL, "at a random moment", silent=True),
     "Ctrl-Z": Fault(stopped, ALL, "and `fg`, three seconds later"),
-    "disk full": Fault(mounted(FULL), DATA, "8 kB are left", "disk is full.*make room"),
+    "disk full": Fault(mounted(FULL), DATA, "8 kB are left", "disk is full.*free some of it"),
     "read-only": Fault(mounted(READ_ONLY), ALL, "the whole project", "read-only"),
     "shard cut": Fault(
         damaged("data/*/*-*.parquet", halved), DATA, "half of an input is there",

@@ -29,7 +29,7 @@ def wrapped(error: Exception) -> RuntimeError:
         try:
             raise error
         except Exception:
-            raise RuntimeError("[enforce fail at inline_container.cc:603] . unexpected pos")
+            raise RuntimeError("[enforce fail at x.cc:603] . unexpected pos")  # noqa: B904
     except RuntimeError as outer:
         return outer
 
@@ -40,7 +40,7 @@ def sqlite_error(text: str) -> sqlite3.Error:
 
 NAMED = "data/faces/faces-a-00000.parquet"
 CASES = {
-    "full": (os_error(errno.ENOSPC), ["disk is full", NAMED, "make room", "MB free"]),
+    "full": (os_error(errno.ENOSPC), ["disk is full", NAMED, "free some of it", "MB free"]),
     "quota": (os_error(errno.EDQUOT), ["disk is full", NAMED]),
     "full, wrapped": (wrapped(os_error(errno.ENOSPC)), ["disk is full", NAMED]),
     "full, in Arrow's words": (

@@ -135,6 +135,6 @@ def test_room_is_asked_for_before_a_stage(here: Path) -> None:
     space.check("split", lock, here)  # none is recorded
     lock.write_text(LOCK)
     assert space.needed("split", lock) == space.LEAST + 2 * 7000000000000001
-    with pytest.raises(StageError, match="MB are free at .* split needs .*make room"):
+    with pytest.raises(StageError, match="MB are free at .* split needs .*free some of it"):
         space.check("split", lock, here)
     space.check("faces", lock, here)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.core import params, tables
+from pipeline.core import params, stage, tables
 from pipeline.core import workers as parallel
+from pipeline.core.commands import mistakes_in_one_line
 from pipeline.core.errors import StageError
 from pipeline.core.params import Align, Compute, Exclude, Faces
 from pipeline.demo.anime.page import draw_page, page_size
@@ -125,6 +128,46 @@ def test_an_error_on_a_dask_worker_ends_the_work_with_it(scheduler: str) -> None
         pytest.raises(StageError, match="faces.annotations: 'none.csv' is no CSV"),
     ):
         parallel.over(_boxes, ["none.csv"] * 3, workers=1, label="wrong")
+
+
+def test_a_killed_dask_worker_is_replaced_by_the_other(scheduler: str, tmp_path: Path) -> None:
+    """The scheduler gives its chunk to a worker that lives."""
+    with parallel.on(Compute(backend="dask", dask_scheduler=scheduler)):
+        found = parallel.over(_die_once, [(tmp_path, n) for n in range(8)], workers=2, label="k")
+    assert found == list(range(8)) and (tmp_path / "died").exists()
+
+
+def test_a_killed_worker_of_this_machine_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit), mistakes_in_one_line("faces"):
+        parallel.over(_die_once, [(tmp_path, n) for n in range(8)], workers=2, label="k")
+    line = capsys.readouterr().err.strip().splitlines()[-1]
+    assert line.startswith("faces: a worker process was killed") and "compute.workers" in line
+
+
+def test_no_more_workers_than_cores_or_tasks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text("compute: {workers: 100000}")
+    assert stage.workers() == joblib.cpu_count()
+    asked = []
+    monkeypatch.setattr(parallel, "parallel_config", lambda *a, n_jobs, **b: asked.append(n_jobs))
+    with pytest.raises(TypeError):  # what stands in for it is no context
+        parallel.over(abs, [1, 2], workers=100_000, label="few", total=2)
+    assert asked == [2]
+
+
+def _die_once(item: tuple[Path, int]) -> int:
+    folder, number = item
+    if number == 3:
+        try:
+            (folder / "died").touch(exist_ok=False)
+        except FileExistsError:
+            return number
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
 
 
 def _boxes(source: str) -> list:

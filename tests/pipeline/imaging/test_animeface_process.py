@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+import threading
 import time
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import animeface
@@ -12,6 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.core.errors import StageError
 from pipeline.demo.anime.page import draw_page, page_size
 from pipeline.demo.attributes import sample_faces
 from pipeline.imaging import animeface_process
@@ -39,6 +45,50 @@ def test_a_look_that_takes_too_long_is_ended_and_the_next_one_works(page) -> Non
     with pytest.raises(animeface_process.EndlessError, match="does not come to an end"):
         animeface_process.look(page, limit=1e-6)
     assert animeface_process.look(page)
+
+
+def test_a_killed_child_changes_nothing(page) -> None:
+    before = str(animeface_process.look(page))
+    animeface_process._OWN.child.kill()
+    assert str(animeface_process.look(page)) == before
+
+
+def test_a_child_that_was_stopped_for_longer_than_the_limit_changes_nothing(page) -> None:
+    """What counts is the child's own CPU time."""
+    before, limit = str(animeface_process.look(page)), 3.0
+    child = animeface_process._OWN.child
+    child.send_signal(signal.SIGSTOP)
+    later = threading.Timer(1.2 * limit, child.send_signal, [signal.SIGCONT])
+    later.start()
+    assert str(animeface_process.look(page, limit)) == before
+    assert animeface_process._OWN.child is child
+
+
+def ended_by(number: int) -> Callable[[], subprocess.Popen[bytes]]:
+    """Children that each end by this signal, as soon as they are asked."""
+    script = f"import os, sys; sys.stdin.buffer.read(1); os.kill(os.getpid(), {number})"
+
+    def child() -> subprocess.Popen[bytes]:
+        pipe = subprocess.PIPE
+        made = subprocess.Popen([sys.executable, "-c", script], stdin=pipe, stdout=pipe)
+        animeface_process._OWN.child = made
+        return made
+
+    return child
+
+
+def test_a_child_that_is_killed_again_and_again_ends_the_stage(page, monkeypatch) -> None:
+    """No picture is left out for it: that would be another result."""
+    monkeypatch.setattr(animeface_process, "_child", ended_by(signal.SIGKILL))
+    with pytest.raises(StageError, match=r"ended 4 times \(SIGKILL\).*compute.workers"):
+        animeface_process.look(page)
+
+
+def test_a_picture_that_crashes_it_from_every_start_is_given_up(page, monkeypatch) -> None:
+    monkeypatch.setattr(animeface_process, "_child", ended_by(signal.SIGSEGV))
+    monkeypatch.setattr(animeface_process, "STARTS", 2)
+    with pytest.raises(animeface_process.EndlessError):
+        animeface_process.look(page)
 
 
 @pytest.mark.skipif(not FACES.exists(), reason="needs ../shared/data")

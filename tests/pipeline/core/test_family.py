@@ -10,10 +10,10 @@ import time
 
 import pytest
 
-from models.runtime import family
+from pipeline.core import family
 from tests.project import PATIENCE, ROOT, environment
 
-CHILD = "import os, time; from models.runtime import family; {watch}; "
+CHILD = "import os, time; from pipeline.core import family; {watch}; "
 CHILD += "family.die_with(int({parent})); print('born', flush=True); time.sleep(1000)"
 PARENT = """
 import subprocess, sys, os
