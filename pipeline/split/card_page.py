@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.core import yaml_files
-from pipeline.figures.markdown import grid
+from pipeline.figures.markdown import code, grid, plain
 from pipeline.imaging.attributes import ATTRIBUTES, UNKNOWN, values_of
 
 DOMAINS = ("photos", "anime")
@@ -48,8 +48,8 @@ def markdown(card: Mapping[str, Any], summaries: Mapping[str, dict[str, Any]]) -
         grid(["split", "images"], card["splits"].items()),
         f"{card['groups']:,} {owners}, none of them in two splits; nor is any near-duplicate.",
         "## Sources and licences",
-        grid(["source", "images"], card["sources"].items()),
-        grid(["licence", "images"], card["licences"].items()),
+        grid(["source", "images"], [(plain(k), n) for k, n in card["sources"].items()]),
+        grid(["licence", "images"], [(plain(k), n) for k, n in card["licences"].items()]),
         "## From what was found to what is here",
         grid(["step", "left"], card["funnel"]),
         *_rules(card.get("rules")),
@@ -69,7 +69,7 @@ def _rules(rules: Mapping[str, Any] | None) -> list[str]:
     said = ", ".join(
         f"{k}: {json.dumps(v)}" for k, v in rules.items() if v not in (None, {}, False)
     )
-    return [f"Photos were chosen by `{said}`."]
+    return [f"Photos were chosen by {code(said)}."]
 
 
 def _share(summary: Mapping[str, Any], attribute: str, value: str) -> str:
