@@ -43,9 +43,13 @@ class Variant:
     # models/networks/halves.py; "gatys" learns nothing, see models/style_transfer.py.
     architecture: str = knob("cyclegan", choices=("cyclegan", "xgan", "xgan_published", "gatys"))
     # Of the first layer; doubled by each of two downsamplings.
-    channels: int = knob(64, "of the generator's first layer (on a CPU: 16)", least=1)
-    blocks: int = knob(6, "residual blocks, half of them in the encoder (on a CPU: 3)", least=0)
-    embedding: int = knob(0, "length of the code; 0 keeps it a map, which blurs less", least=0)
+    channels: int = knob(64, "of the generator's first layer (on a CPU: 16)", least=1, most=4096)
+    blocks: int = knob(
+        6, "residual blocks, half of them in the encoder (on a CPU: 3)", least=0, most=256
+    )
+    embedding: int = knob(
+        0, "length of the code; 0 keeps it a map, which blurs less", least=0, most=65536
+    )
     # Or "nearest": no checkerboards, half again as slow; "bilinear": no plaid of long lines either.
     upsampling: str = knob("transposed", choices=("transposed", "nearest", "bilinear"))
     # Or "layer", which keeps the colours, or "adalin", a learned share of both (networks/norms.py).
@@ -62,8 +66,8 @@ class Variant:
     init: str = knob("", "folder of a trained model to start from, or shipped")
     # "projected" looks at frozen features of a public network: models/networks/projected.py.
     discriminator: str = knob("patch", choices=("patch", "projected"))
-    discriminator_channels: int = knob(64, "of its first layer", least=1)
-    discriminator_layers: int = knob(3, least=1)
+    discriminator_channels: int = knob(64, "of its first layer", least=1, most=4096)
+    discriminator_layers: int = knob(3, least=1, most=32)
     # See models/networks/discriminators.py.
     discriminator_attention: str = knob("none", choices=("none", "cam"))
     # Learning rate of the discriminators as a multiple of the generators' (two time scales: Heusel
