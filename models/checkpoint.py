@@ -27,6 +27,8 @@ if TYPE_CHECKING:  # torchvision takes as long to import as torch: only style tr
 
 Network: TypeAlias = "TranslationNetwork | StyleTransfer"
 
+MAX_SIZE = 8192  # pixels of a side, that a config may state
+
 
 class Translator:
     """Translates uint8 images in both directions, in float32 on any device."""
@@ -206,9 +208,11 @@ def load_translator(dir: Path | str, device: str = "auto") -> Translator:
     weights, config = read_model(dir / WEIGHTS, dir / CONFIG)
     try:
         variant, image_size = variant_from_dict(config["variant"]), config["image_size"]
+        if type(image_size) is not int or not 0 < image_size <= MAX_SIZE:
+            raise ValueError(f"image_size is {image_size!r}")
         with torch.random.fork_rng():
             network = new_network(variant, image_size, config.get("features"))
         network.load_state_dict(weights)
-    except (KeyError, TypeError, RuntimeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise ModelError(f"{dir / WEIGHTS} does not fit {CONFIG} beside it: train again") from error
     return Translator(network, variant, image_size).to(pick_device(device))

@@ -215,7 +215,9 @@ def parse_source(declaration: dict[str, Any]) -> Source:
     where = f"source {str(values.get('name', '?'))[:80]!r}"
     kind = values.pop("type", None)
     if not isinstance(kind, str) or kind not in SOURCES:
-        raise CrawlError(f"{where}: unknown type {str(kind)[:80]!r}{_nearest(str(kind), list(SOURCES))}")
+        raise CrawlError(
+            f"{where}: unknown type {str(kind)[:80]!r}{_nearest(str(kind), list(SOURCES))}"
+        )
     known = {field.name: field for field in fields(SOURCES[kind])}
     for key in values:
         if key not in known:
@@ -241,7 +243,9 @@ def parse_source(declaration: dict[str, Any]) -> Source:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         reason = first["msg"][:1].lower() + first["msg"][1:]  # the rest may be a pattern
-        raise CrawlError(f"{where}: key '{key}' is {repr(first['input'])[:200]}: {reason}") from None
+        raise CrawlError(
+            f"{where}: key '{key}' is {repr(first['input'])[:200]}: {reason}"
+        ) from None
 
 
 def _without_secrets(page: ListedPage) -> ListedPage:

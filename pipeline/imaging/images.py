@@ -14,6 +14,7 @@ from PIL import Image, ImageCms, UnidentifiedImageError
 from crawl.images import BROKEN, opened, pixel_bytes
 from crawl.outcomes import FetchError, Outcome
 from pipeline.core.errors import StageError
+from pipeline.imaging import png
 from pipeline.imaging.jpeg import checked
 
 MAX_BYTES = 400_000_000  # of a decoded picture; a 109 KB PNG can unpack to 900 million pixels
@@ -53,6 +54,8 @@ def read_rgb(data: bytes, *, managed: bool = True) -> np.ndarray:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # odd EXIF, palettes with transparency
             with opened(checked(data)) as image:
+                _refuse_large(image)
+                png.check(data)
                 return _first_seen(image, managed)
     except FetchError as refused:
         if refused.outcome is Outcome.TOO_LARGE:
@@ -106,8 +109,7 @@ def _first_seen(image: Image.Image, managed: bool) -> np.ndarray:
     """The first frame of an opened image that is not blank, or the first."""
     first = None
     for frame in _frames(image):
-        if pixel_bytes(frame) > MAX_BYTES:
-            raise UnreadableError(f"{frame.width}×{frame.height} pixels are too many")
+        _refuse_large(frame)
         rgb = np.asarray(_flatten(_upright(frame), managed))
         if first is None:
             first = rgb
@@ -115,6 +117,11 @@ def _first_seen(image: Image.Image, managed: bool) -> np.ndarray:
             return rgb
     assert first is not None
     return first
+
+
+def _refuse_large(image: Image.Image) -> None:
+    if pixel_bytes(image) > MAX_BYTES:
+        raise UnreadableError(f"{image.width}×{image.height} pixels are too many")
 
 
 def _frames(image: Image.Image) -> Iterator[Image.Image]:

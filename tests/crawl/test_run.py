@@ -54,7 +54,7 @@ def test_every_post_ends_in_one_outcome(site: Site, connect: Any, tmp_path: Path
     settings = quick()
     table = pd.concat([posts, posts_frame(same)], ignore_index=True)
     results = list(crawl(table, settings, tmp_path, connect(settings)))
-    assert outcomes(results) == {"ok": 4, "gone": 1, "checksum_mismatch": 1, "duplicate_bytes": 1}
+    assert outcomes(results) == {"ok": 4, "gone": 1, "not_an_image": 1, "duplicate_bytes": 1}
     assert results[-1].data is None
     assert results[-1].sha256 == results[0].sha256
 

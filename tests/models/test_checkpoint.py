@@ -112,6 +112,39 @@ def test_absent_broken_and_unfitting_checkpoints_are_refused(tmp_path):
         load_translator(tmp_path)
 
 
+BROKEN = {
+    "no object": [],
+    "text": "x",
+    "nothing": None,
+    "no variant": {"variant": 0},
+    "a variant that is text": {"variant": "xgan"},
+    "no name": {"variant": {}},
+    "blocks without end": {"blocks": 10**9},
+    "blocks of text": {"blocks": "6"},
+    "channels without end": {"channels": 10**9},
+    "a code without end": {"embedding": 10**12},
+    "a size of text": {"image_size": "32"},
+    "a size without end": {"image_size": 10**9},
+    "a size below nothing": {"image_size": -32},
+    "an unknown key": {"blokcs": 3},
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_config_is_refused_at_once(name, tmp_path):
+    save_translator(tmp_path, untrained_translator(variant("xgan"), 32, 0), "k", images_seen=0)
+    config, change = json.loads((tmp_path / "config.json").read_text()), BROKEN[name]
+    if isinstance(change, dict):
+        top = set(change) & set(config)
+        (config if top else config["variant"]).update(change)
+    else:
+        config = change
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelError) as error:
+        load_translator(tmp_path)
+    assert "\n" not in str(error.value)
+
+
 def test_what_the_images_were_stands_in_the_config_and_changes_no_weight(tmp_path):
     translator = untrained_translator(variant("cyclegan"), 32, 0)
     template = {"size": 32, "eye_distance": 0.3, "eye_line": 0.5}

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from crawl.errors import CrawlError
+from crawl.errors import CrawlError, SourceError
 from crawl.outcomes import Outcome
 from crawl.posts import Post
 from crawl.run import Result
@@ -268,3 +268,18 @@ def test_what_failed_is_asked_again_and_nothing_else(
         run(100, frozen=True)  # as `dvc repro --single-item --force crawl` does
     assert sorted(asked) == [f"/original/{place}.png" for place in range(4)] + ["/robots.txt"]
     assert booru.logged["outcomes"]["ok"] == 98
+
+
+def test_a_source_that_breaks_off_costs_the_others_nothing(booru: FakeRun) -> None:
+    good = {"name": "booru", "type": "danbooru", "url": "http://booru.demo", "limit": 20}
+    lost = {"name": "lost", "type": "gallery", "url": "http://gallery.demo/nowhere"}
+    write_params(
+        {"web": {"rate": 100_000}, "discover": {"inputs": "site", "sources": [lost, good]}}
+    )
+    with pytest.raises(SourceError, match="source 'lost', .*/nowhere: gone: HTTP 404; 0 posts"):
+        discover.main()
+    assert len(pd.read_parquet(POSTS)) == 20
+    metrics = json.loads((stage.METRICS / "discover.json").read_text())
+    assert metrics == {"posts": 20, "booru/listed": 20, "lost/listed": 0}
+    (kept,) = stage.cache_dir("discover").iterdir()
+    assert kept.name.startswith("booru-")

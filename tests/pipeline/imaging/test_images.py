@@ -168,6 +168,24 @@ def chunk(kind: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
 
+@pytest.mark.parametrize(("side", "kind", "depth"), [(300, 0, 8), (90, 6, 16), (2000, 0, 1)])
+def test_a_png_without_the_rows_that_it_announces_is_refused(
+    side: int, kind: int, depth: int
+) -> None:
+    header = struct.pack(">IIBBBBB", side, side, depth, kind, 0, 0, 0)
+    body = chunk(b"IDAT", zlib.compress(bytes(100))) + chunk(b"IEND", b"")
+    with pytest.raises(UnreadableError, match="data is missing"):
+        read_rgb(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + body)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
+def test_a_whole_png_of_any_kind_lacks_nothing(mode: str) -> None:
+    for width, height in ((1, 1), (7, 3), (9, 17)):
+        image = Image.fromarray(NOISE[:height, :width])
+        image = image.convert("I").convert("I;16") if mode == "I;16" else image.convert(mode)
+        assert read_rgb(encoded(image)).shape == (height, width, 3)
+
+
 def with_chunk(extra: bytes) -> bytes:
     data = encoded(Image.fromarray(NOISE))
     return data[:33] + extra + data[33:]  # after the header
