@@ -88,7 +88,8 @@ def test_whatever_folders_a_zip_nests_its_images_in(folder: Path, inside: str) -
     shutil.rmtree(folder / "img_align_celeba")
     zipped = celeba.align_photos(settings(folder), ALIGN, NOTHING, workers=1)
     pd.testing.assert_frame_equal(zipped.frame, unpacked.frame)
-    assert zipped.counts == unpacked.counts and not list(folder.glob("img_align_celeba/"))
+    assert zipped.counts == unpacked.counts | {"no_pictures": 12}  # those of macOS
+    assert not list(folder.glob("img_align_celeba/"))
 
 
 def wild(folder: Path, boxes: bool) -> np.ndarray:
