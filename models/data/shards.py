@@ -26,6 +26,7 @@ from models.data.augment import fit_size
 from models.errors import ModelError
 
 BYTES = "image.bytes"
+FORMATS = ("PNG", "JPEG", "WEBP")  # that are decoded: others may start programs, as EPS does
 _HEADER = 1 << 16  # bytes that may lie between two values: their lengths and the page's header
 
 
@@ -107,7 +108,7 @@ def index(paths: Sequence[Path], image_size: int | None) -> tuple[Shards, pd.Dat
 def decode(encoded: bytes, id_: str) -> Tensor:
     """PNG, JPEG or WebP bytes → uint8 [3, H, W] RGB. ModelError, naming `id_`, when broken."""
     try:
-        with Image.open(io.BytesIO(encoded)) as image:
+        with Image.open(io.BytesIO(encoded), formats=FORMATS) as image:
             return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)
     except (OSError, ValueError, SyntaxError) as error:  # SyntaxError: a broken PNG
         raise ModelError(f"image {id_} cannot be decoded: rebuild the splits") from error
