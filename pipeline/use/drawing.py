@@ -68,17 +68,18 @@ class Network:
 
     def draw(self, crops: np.ndarray, to: str) -> np.ndarray:
         """uint8 [N, S, S, 3] → uint8 [N, S, S, 3], translated."""
-        return translated(self.translator(), crops, to)
+        translator = self.translator()
+        if self.threads:
+            import torch
+
+            torch.set_num_threads(self.threads)  # it holds for the thread that asks
+        return translated(translator, crops, to)
 
     def enlarge(self, pictures: np.ndarray, size: int, to: str) -> np.ndarray:
         """uint8 [N, S, S, 3] → uint8 [N, size, size, 3], as suits what they became."""
         return enlarged(pictures, size, to, self.device)
 
     def _load(self) -> Translator:
-        import torch  # seconds
-
-        if self.threads:
-            torch.set_num_threads(self.threads)
         return self.model.load(self.device)
 
 

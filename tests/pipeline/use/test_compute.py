@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,7 +16,7 @@ import face2anime
 from models.errors import ModelError
 from pipeline.core.errors import StageError
 from pipeline.core.params import Compute
-from pipeline.use import faces
+from pipeline.use import drawing, faces
 from pipeline.use.compute import cores, settled
 from pipeline.use.serve.run import serve
 from pipeline.use.translate import run as module
@@ -70,11 +71,17 @@ def test_as_many_threads_as_were_asked_for(place: Path, monkeypatch: pytest.Monk
     assert cores(Compute()) == 2 and cores(Compute(threads=7)) == 7
     monkeypatch.delenv("OMP_NUM_THREADS")
     assert 1 <= cores(Compute()) <= (os.cpu_count() or 1)
-    before = cv2.getNumThreads()
+    before, drawn, draw = cv2.getNumThreads(), [], drawing.translated
+
+    def noted(*arguments: Any) -> np.ndarray:
+        drawn.append((torch.get_num_threads(), cv2.getNumThreads()))
+        return draw(*arguments)
+
+    monkeypatch.setattr(drawing, "translated", noted)
     try:
         write_params({"compute": {"threads": 3}})
         assert translate("me.png").exit_code == 0
-        assert torch.get_num_threads() == cv2.getNumThreads() == 3  # one picture: all for it
+        assert drawn == [(3, 3)]  # one picture: all for it
     finally:
         cv2.setNumThreads(before)
 
