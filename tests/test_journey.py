@@ -145,14 +145,16 @@ def test_the_registered_model_answers_a_request_with_the_photo(
         port = free.getsockname()[1]
     words = " ".join(command(SHARING, "mlflow models serve")).replace("5001", str(port)).split()
     text = base64.b64encode((place / "me.jpg").read_bytes()).decode()
-    with running(words, place, MLFLOW_TRACKING_URI=f"sqlite:///{place}/mlflow.db") as server:
+    env = {"MLFLOW_TRACKING_URI": f"sqlite:///{place}/mlflow.db"}
+    env["MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT"] = str(PATIENCE)  # a busy machine takes a minute
+    with running(words, place, **env) as server:
         address, end = f"http://127.0.0.1:{port}", time.monotonic() + PATIENCE
         while not answers(f"{address}/ping"):
             assert server.poll() is None and time.monotonic() < end
             time.sleep(0.2)
-        told = requests.post(
-            f"{address}/invocations", json={"inputs": [text]}, timeout=PATIENCE
-        ).json()
+        answer = requests.post(f"{address}/invocations", json={"inputs": [text]}, timeout=PATIENCE)
+    assert answer.ok, answer.text
+    told = answer.json()
     ((face,),) = [each["faces"] for each in told["predictions"]]
     np.testing.assert_allclose(face["eyes"], EYES["grace_hopper"], atol=6)
     assert apart(tables.decode(base64.b64decode(face["png"])), drawn) < ALIKE

@@ -134,10 +134,11 @@ class Faces(Section):
 
     @model_validator(mode="after")
     def _can_agree(self) -> Faces:
-        cascades = self.detectors.count("cascade")
-        looks = len(self.detectors) - cascades + cascades * len(self.cascade_angles)
+        kinds = set(self.detectors)
+        looks = len(kinds - {"cascade"}) + len(set(self.cascade_angles)) * ("cascade" in kinds)
         if self.votes > looks:
-            raise ValueError(f"votes {self.votes} can never agree, there are {looks} looks")
+            why = f"votes {self.votes} can never agree, there are {looks} looks"
+            raise ValueError(f"{why}: add detectors or cascade_angles")
         return self
 
     @property

@@ -93,12 +93,6 @@ def check_settings(settings: Faces) -> None:
         local_file(settings.cascade, settings.cascade_sha256)
     if "annotated" in names:
         boxes_of({}, (1, 1), settings.annotations)
-    looks = len(set(names) - {"cascade"}) + len(set(settings.cascade_angles)) * ("cascade" in names)
-    if settings.votes > looks:
-        raise StageError(
-            f"faces.votes: {settings.votes} looks cannot agree where there are {looks}: add "
-            "detectors or faces.cascade_angles, or ask for fewer votes"
-        )
 
 
 def _animeface(rgb: np.ndarray, row: Mapping, settings: Faces) -> list[Candidate]:

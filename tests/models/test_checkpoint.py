@@ -102,7 +102,7 @@ def test_absent_broken_and_unfitting_checkpoints_are_refused(tmp_path):
     save_translator(tmp_path, untrained_translator(variant("xgan"), 32, 0), "k", images_seen=0)
     whole = (tmp_path / "generator.safetensors").read_bytes()
     (tmp_path / "generator.safetensors").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ModelError, match="cannot read weights"):
+    with pytest.raises(ModelError, match="is not what was written"):
         load_translator(tmp_path)
     (tmp_path / "generator.safetensors").write_bytes(whole)
     config = json.loads((tmp_path / "config.json").read_text())

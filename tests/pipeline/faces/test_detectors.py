@@ -113,7 +113,9 @@ def test_a_ready_crop_is_one_face(page) -> None:
 
 
 def test_faces_without_eyes_are_counted_and_shown(tmp_path: Path) -> None:
-    data = tables.encode_png(np.full((80, 90, 3), 90, np.uint8))
+    picture = np.full((80, 90, 3), 90, np.uint8)
+    picture[0, 0] = 0  # one colour alone would be a blank picture
+    data = tables.encode_png(picture)
     row = {"id": "a", "image": {"bytes": data, "path": None}, "md5": "b", "tags": ""}
     row |= {column: column for column in extract.PROVENANCE if column != "tags"}
     file = boxes_file(tmp_path / "boxes.csv", "a", [(10.0, 10.0, 40.0, 40.0)])
@@ -174,7 +176,6 @@ def test_overlap_is_of_squares() -> None:
         ({"detector": "cascade", "cascade": "https://x.test/c.xml"}, "cascade_sha256 is needed"),
         ({"detector": "annotated", "annotations": "none.csv"}, "no CSV with the columns"),
         ({"detector": ("none", "animeface")}, "name it alone"),
-        ({"votes": 2}, "2 looks cannot agree where there are 1"),
     ],
 )
 def test_mistakes_are_told_before_any_work(values: dict, message: str) -> None:

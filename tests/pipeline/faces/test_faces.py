@@ -143,9 +143,10 @@ def test_worker_count_and_batches_change_nothing(raw, found: extract.FacesResult
 
 
 def test_how_the_raw_rows_lie_in_shards_changes_nothing(raw, tmp_path: Path) -> None:
+    halves = np.repeat(np.uint8([1, 0]), 32)[:, None, None] * np.ones((1, 64, 3), np.uint8)
     more = pd.DataFrame(  # more pictures without a face than the sheet shows
-        raw_row(tables.encode_png(np.full((64, 64, 3), grey, np.uint8)), f"grey-{grey}")
-        for grey in range(extract.SHOWN + 10)
+        raw_row(tables.encode_png(halves * np.uint8(grey)), f"grey-{grey}")
+        for grey in range(1, extract.SHOWN + 11)
     )
     rows = pd.concat([raw, more], ignore_index=True)
     tables.write_frame(tmp_path / "one", "raw", rows)
@@ -251,7 +252,7 @@ def test_transparent_pictures_are_read_on_white_and_upright() -> None:
 
 
 def test_a_picture_that_unpacks_to_too_much_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(images, "MAX_PIXELS", 100)
+    monkeypatch.setattr(images, "MAX_BYTES", 100)
     with pytest.raises(StageError, match="20×20 pixels are too many"):
         images.read_rgb(tables.encode_png(np.zeros((20, 20, 3), np.uint8)))
 

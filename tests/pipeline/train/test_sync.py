@@ -90,7 +90,7 @@ def test_the_stage_trains_when_anything_differs(elsewhere: Path, capsys):
     ("break_it", "message"),
     [
         (lambda folder: (folder / "run.json").unlink(), "its training did not end"),
-        (lambda folder: (folder / WEIGHTS).write_bytes(b"half"), "cannot read weights"),
+        (lambda folder: (folder / WEIGHTS).write_bytes(b"half"), "is not what was written"),
         (lambda folder: (folder / "losses.csv").write_text("images\nmany"), "no table of numbers"),
     ],
 )
