@@ -220,7 +220,7 @@ def test_every_file_is_there(where: str) -> None:
 
 def test_a_broken_promise_is_found(capsys: pytest.CaptureFixture[str]) -> None:
     """The test's own test: a wrong knob, target, verb, option, module and subcommand."""
-    assert not key_is_known("train", "images") and key_is_known("train", "budget_images")
+    assert not key_is_known("train", "budget_imagse") and key_is_known("train", "budget_images")
     text = "`make damo` `dvc exp ron` `dvc exp run --quee` `python -m pipeline.nothing` "
     text += "`python -m models.train --imges 3` `face2anime configure x`"
     told = [problem(words, capsys) for words in commands(text)]

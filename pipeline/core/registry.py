@@ -38,6 +38,7 @@ FINDERS = ("center_face", "face_mesh")  # public weights that go along: MIT and 
 # What `CODE` imports of others, all of it; their versions here are those of the model.
 REQUIREMENTS = (
     "animeface",
+    "filelock",
     "joblib",
     "mlflow",
     "numpy",
