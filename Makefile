@@ -48,7 +48,7 @@ bench: install  ## throughput and memory, printed and written to reports/benchma
 	python -m tests.bench $(SECTIONS)
 
 ROUNDS ?= 10
-faults: install  ## break every stage on purpose, kills at ROUNDS=10 moments; the table of docs/faults.md
+faults: install  ## break stages on purpose, kills at ROUNDS=10 moments; the table of docs/faults.md
 	python -m tests.faults $(ROUNDS)
 
 SEEDS ?= 1,2,3
