@@ -41,7 +41,9 @@ _CRAWL: Any = _crawls("crawl")
 class Compute(Section):
     """Where work runs."""
 
-    workers: int = Field(default=0, ge=0, le=1024)  # processes for the data stages; 0: one per core
+    workers: int = Field(
+        default=0, ge=0, le=1_000_000
+    )  # processes for the data stages; 0: one per core
     backend: Literal["loky", "threading", "dask"] = "loky"
     dask_scheduler: DaskAddress = ""  # empty: a cluster of ``workers`` on this machine
     device: str = "auto"  # auto, cpu, cuda, cuda:1 …

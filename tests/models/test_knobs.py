@@ -28,11 +28,11 @@ class Oven:
 
 
 WRONG = [
-    ({"degrees": 0}, "`degrees` must be a whole number above 0, got 0"),
+    ({"degrees": 0}, "`degrees` must be a whole number above 0 to 250, got 0"),
     ({"degrees": 251}, "`degrees` must be a whole number"),
     ({"degrees": 1.5}, "`degrees` must be a whole number"),
     ({"degrees": True}, "`degrees` must be a whole number"),
-    ({"minutes": -1}, "`minutes` must be a number of at least 0, got -1"),
+    ({"minutes": -1}, "`minutes` must be a number from 0, got -1"),
     ({"minutes": float("nan")}, "`minutes` must be a number"),
     ({"minutes": float("inf")}, "`minutes` must be a number"),
     ({"fan": "yes please"}, "`fan` must be true or false"),

@@ -183,7 +183,7 @@ def test_a_second_variant_takes_over_what_was_pretrained(tmp_path, monkeypatch):
     train(first, plan, PHOTOS, ANIME, HELD_OUT, tmp_path)
     key = pretraining_key(first, plan, batches_of(first, plan).ids)
     finished = load_state(tmp_path, key)
-    assert finished.keys() == {"key", "translator", "history", "images_seen", "seconds"}
+    assert finished.keys() == {"key", "translator", "history", "images_seen", "seconds", "budget"}
 
     changes = {"losses": {"adversarial": 1, "cycle": 3}, "penalty": "r1", "discriminator_layers": 1}
     second = variant("cyclegan", pretraining=0.5, **changes)

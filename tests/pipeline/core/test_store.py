@@ -48,7 +48,7 @@ def log(name: str = "faces") -> None:
 
 
 def local_runs(project: Path) -> list[mlflow.entities.Run]:
-    client = mlflow.MlflowClient(f"sqlite:///{project / 'mlflow.db'}")
+    client = mlflow.MlflowClient(store.local_uri())  # MLflow keeps a deleted file open by its URL
     found = client.search_experiments()
     return list(client.search_runs([each.experiment_id for each in found]))
 
