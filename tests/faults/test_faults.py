@@ -12,7 +12,6 @@ from tests.faults.bench import Project, make_project
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="sessions and /proc of Linux")
 # One fault of each kind, where it is the most likely to do harm; `make faults` does all to all.
 SHORT = {
-    "SIGKILL of all": "train",
     "disk full": "split",
     "shard cut": "split",
     "two at once": "split",
