@@ -83,7 +83,7 @@ def keep(error: BaseException, command: str, hide: Hide = str) -> Path | None:
     """Write the traceback to a file; None where no folder takes one."""
     text = hide("".join(traceback.format_exception(error)))
     name = f"{re.sub(r'[^A-Za-z0-9_-]+', '_', command)}-{time.strftime('%Y%m%d-%H%M%S')}"
-    for folder in (_log_folder(), Path(tempfile.gettempdir()) / "face2anime-errors"):
+    for folder in _log_folders():
         path = folder / f"{name}-{os.getpid()}.log"
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -95,10 +95,10 @@ def keep(error: BaseException, command: str, hide: Hide = str) -> Path | None:
     return None
 
 
-def _log_folder() -> Path:
-    """In a project beside the other state of this machine."""
-    here = Path(".cache/errors")
-    return here if Path("params.yaml").is_file() else Path(tempfile.gettempdir()) / "face2anime"
+def _log_folders() -> list[Path]:
+    """In a project beside the other state of this machine; elsewhere, or else, a temporary one."""
+    here = [Path(".cache/errors")] if Path("params.yaml").is_file() else []
+    return [*here, Path(tempfile.gettempdir()) / "face2anime-errors"]
 
 
 def _make_room(folder: Path) -> None:

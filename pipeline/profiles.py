@@ -16,6 +16,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import CommentMark
 from ruamel.yaml.tokens import CommentToken
 
+from crawl.names import nearest
 from models.runtime.files import write_bytes
 from pipeline.core import params, yaml_files
 from pipeline.core.errors import StageError
@@ -43,7 +44,7 @@ def merged(name: str, folder: Path = FOLDER) -> str:
     Raises StageError for an unknown profile, and for a section or key of it that the demo lacks.
     """
     if name not in (known := names(folder)):
-        raise StageError(f"there is no profile '{name}'{params.nearest(name, known)}")
+        raise StageError(f"there is no profile '{name}'{nearest(name, known)}")
     path, demo = folder / f"{name}.yaml", folder / f"{DEMO}.yaml"
     if path == demo:
         return yaml_files.read_text(demo)
@@ -51,7 +52,7 @@ def merged(name: str, folder: Path = FOLDER) -> str:
     base.ca.comment = changes.ca.comment  # what the profile is, at the top
     for section, values in changes.items():
         if section not in base:
-            near = params.nearest(str(section), list(base))
+            near = nearest(str(section), list(base))
             raise StageError(f"{path}: unknown section '{section}'{near}")
         _take_comment(base, changes, section)
         if section == params.VARIANTS:
@@ -61,7 +62,7 @@ def merged(name: str, folder: Path = FOLDER) -> str:
             raise StageError(f"{path}: section '{section}' is no list of keys with their values")
         for key, value in values.items():
             if key not in base[section]:
-                near = params.nearest(str(key), list(base[section]))
+                near = nearest(str(key), list(base[section]))
                 raise StageError(f"{path}: section '{section}': unknown key '{key}'{near}")
             base[section][key] = value
             _take_comment(base[section], values, key)

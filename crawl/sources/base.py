@@ -5,7 +5,6 @@ A new source is a frozen dataclass with a ``pages`` method, registered under its
 
 from __future__ import annotations
 
-import difflib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import MISSING, dataclass, fields, replace
@@ -18,7 +17,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from crawl.archives.reader import SCHEME
 from crawl.errors import CrawlError, SourceError
-from crawl.names import NAME
+from crawl.names import NAME, nearest
 from crawl.outcomes import FetchError, Outcome
 from crawl.posts import Post
 from crawl.secrets import bare, credential_in, redact
@@ -216,12 +215,12 @@ def parse_source(declaration: dict[str, Any]) -> Source:
     kind = values.pop("type", None)
     if not isinstance(kind, str) or kind not in SOURCES:
         raise CrawlError(
-            f"{where}: unknown type {str(kind)[:80]!r}{_nearest(str(kind), list(SOURCES))}"
+            f"{where}: unknown type {str(kind)[:80]!r}{nearest(str(kind), list(SOURCES))}"
         )
     known = {field.name: field for field in fields(SOURCES[kind])}
     for key in values:
         if key not in known:
-            raise CrawlError(f"{where}: unknown key '{key}'{_nearest(str(key), list(known))}")
+            raise CrawlError(f"{where}: unknown key '{key}'{nearest(str(key), list(known))}")
     for key, field in known.items():
         if key not in values and field.default is MISSING:
             raise CrawlError(f"{where}: key '{key}' is missing, type '{kind}' needs it")
@@ -258,8 +257,3 @@ def _clean(entry: Entry) -> Entry:
     texts = {name: text for name, text in told.items() if isinstance(text, str)}
     clean: dict[str, Any] = {name: redact(bare(text)) for name, text in texts.items()}
     return replace(entry, **clean) if clean != texts else entry
-
-
-def _nearest(word: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(word, known, n=1)
-    return f" — did you mean '{close[0]}'?" if close else f" (known: {', '.join(known)})"

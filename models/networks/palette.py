@@ -26,7 +26,7 @@ class Palette(nn.Module):
 
     Buffers `photos` and `anime`, float [2, 3, 8, 8]: mean and deviation of luma, C_b and C_r
     (BT.601, each in [-1, 1]). Before `fit` both domains have the same, so that `wanted` changes
-    nothing.
+    nothing. They follow from the data, so no saved state has them.
     """
 
     photos: Tensor
@@ -36,7 +36,7 @@ class Palette(nn.Module):
         super().__init__()
         start = torch.stack([torch.zeros(3, CELLS, CELLS), torch.ones(3, CELLS, CELLS)])
         for domain in DOMAINS:
-            self.register_buffer(domain, start.clone())
+            self.register_buffer(domain, start.clone(), persistent=False)
 
     def fit(self, domains: Mapping[str, Domain | StreamedDomain], variant: Variant) -> None:
         """Take the colours of both domains from a look at their images, as training sees them."""

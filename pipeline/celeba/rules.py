@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from crawl.names import nearest
 from pipeline.celeba.layout import ATTRIBUTES, IDENTITY
-from pipeline.core import params
 from pipeline.core.errors import StageError
 from pipeline.core.params import Align, Celeba
 
@@ -37,9 +37,7 @@ def choose(rows: pd.DataFrame, settings: Celeba) -> tuple[pd.DataFrame, dict[str
     for rule, wanted in (("keep", settings.keep), ("drop", settings.drop)):
         for label, value in wanted.items():
             if label not in labels:
-                raise StageError(
-                    f"celeba.{rule}: unknown label '{label}'{params.nearest(label, labels)}"
-                )
+                raise StageError(f"celeba.{rule}: unknown label '{label}'{nearest(label, labels)}")
             rows = rows[(rows[label] == value) == (rule == "keep")]
             left = value if rule == "keep" else not value
             counts[f"after_{label}_{'yes' if left else 'no'}"] = len(rows)

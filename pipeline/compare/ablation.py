@@ -24,10 +24,10 @@ from dvc.repo import Repo
 from scipy import stats
 
 from models.runtime.files import write_bytes
-from pipeline.compare.facts import git
 from pipeline.compare.ranking import RULE, heads
 from pipeline.core import params, stage, tracking
 from pipeline.core.errors import StageError
+from pipeline.core.origin import git
 from pipeline.core.paths import CHECKPOINTS, LEADERBOARD, SPLITS
 from pipeline.figures.markdown import grid
 

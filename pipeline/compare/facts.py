@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import math
-import subprocess
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +16,7 @@ from models.domains import DIRECTIONS
 from models.runtime.files import CONFIG, read_json
 from pipeline.compare.words import MANY
 from pipeline.core import tracking
+from pipeline.core.origin import commit_in_words
 from pipeline.core.paths import CHECKPOINTS
 
 DRAWN = " (drawn by the demo)"
@@ -28,7 +28,7 @@ def facts(metrics: Mapping[str, Any], reports: Path) -> dict[str, str]:
     known = {
         "Data": data(next(iter(metrics.values()))["val"], reports / "datasets"),
         "Made": datetime.now(UTC).strftime("%d %B %Y, %H:%M UTC"),
-        "Commit": commit(),
+        "Commit": commit_in_words(),
         "Training": training(list(metrics)),
     }
     return {name: text for name, text in known.items() if text}
@@ -59,16 +59,6 @@ def _drawn(block: Mapping[str, Any]) -> str:
     return DRAWN if all_of_them else " (in part drawn by the demo)"
 
 
-def commit() -> str:
-    """Short name of the commit, and whether files other than results differ from it."""
-    name = git("rev-parse", "--short", "HEAD")
-    if not name:
-        return ""
-    others = ("--", ".", ":!reports", ":!dvc.lock")
-    changed = git("status", "--porcelain", "--untracked-files=no", *others)
-    return name.strip() + (", with uncommitted changes" if changed else "")
-
-
 def training(variants: list[str]) -> str:
     """How long each variant trained, where its weights are here and MLflow knows."""
     times = []
@@ -91,12 +81,3 @@ def duration(seconds: float) -> str:
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
-
-
-def git(*arguments: str) -> str | None:
-    """What git prints; None when it fails or is not installed."""
-    try:
-        result = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        return None
-    return result.stdout if result.returncode == 0 else None

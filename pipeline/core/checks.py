@@ -6,12 +6,12 @@ hour of crawling.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
+from crawl.names import nearest
 from models.errors import ModelError
 from models.variants import variant_from_dict
 from pipeline.core import names
@@ -21,10 +21,13 @@ from pipeline.core.sections import Section
 VARIANTS = "variants"  # a row each, checked by models.variants
 
 
-def check(content: Mapping[str, Any], sections: Mapping[str, type[Section]], where: str) -> None:
-    """Raise StageError, in one line that begins with ``where``, for the first mistake.
+def check(
+    content: Mapping[str, Any], sections: Mapping[str, type[Section]], where: str
+) -> dict[str, Section]:
+    """The sections that are there, as their models.
 
-    Sections that are absent are not looked at.
+    Raises StageError, in one line that begins with ``where``, for the first mistake in any of them,
+    or in a variant.
     """
     names.refuse_secrets(content, where)
     known = [*sections, VARIANTS]
@@ -32,27 +35,22 @@ def check(content: Mapping[str, Any], sections: Mapping[str, type[Section]], whe
         if section not in known:
             raise StageError(f"{where}: unknown section '{section}'{nearest(str(section), known)}")
     read = {
-        section: parse(sections[section], section, rows, where)
+        section: _parse(sections[section], section, rows, where)
         for section, rows in content.items()
         if section != VARIANTS
     }
     _check_variants(content.get(VARIANTS) or {}, where)
     for problem in _misfits(read):
         raise StageError(f"{where}: {problem}")
+    return read
 
 
-def parse(model: type[Section], section: str, rows: Any, where: str) -> Section:
+def _parse(model: type[Section], section: str, rows: Any, where: str) -> Section:
     """A section as its model. Raises StageError naming file, section, key and the nearest one."""
     try:
         return model.model_validate(rows or {})
     except ValidationError as error:
         raise StageError(f"{where}: {_first_mistake(section, model, error)}") from None
-
-
-def nearest(word: str, known: list[str]) -> str:
-    """`` — did you mean 'x'?`` when a known word is close, otherwise the known words."""
-    close = difflib.get_close_matches(word, known, n=1)
-    return f" — did you mean '{close[0]}'?" if close else f" (known: {', '.join(known)})"
 
 
 def _check_variants(rows: Any, where: str) -> None:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:  # pandas takes seconds: every command reads params, and few l
 
     from crawl.posts import Post
 
-# Columns of any table of the pipeline that may name one of its images.
 FOUND = "exclude_found"  # of a stage's metrics
+# Columns of any table of the pipeline that may name one of its images.
 _NAMES = ["id", "raw_id", "url", "md5", "file"]
 _POST = ["source", "post_id"]  # which name one together
 

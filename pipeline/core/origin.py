@@ -44,7 +44,23 @@ def experiment() -> str:
 
 def git_commit() -> str:
     """The commit that is checked out; empty without one."""
-    result = subprocess.run(
-        ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False
-    )
-    return result.stdout.strip() if result.returncode == 0 else ""
+    return (git("rev-parse", "HEAD") or "").strip()
+
+
+def commit_in_words() -> str:
+    """Short name of the commit, and whether files other than results differ from it."""
+    name = git("rev-parse", "--short", "HEAD")
+    if not name:
+        return ""
+    others = ("--", ".", ":!reports", ":!dvc.lock")
+    changed = git("status", "--porcelain", "--untracked-files=no", *others)
+    return name.strip() + (", with uncommitted changes" if changed else "")
+
+
+def git(*arguments: str) -> str | None:
+    """What git prints; None when it fails or is not installed."""
+    try:
+        result = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return None
+    return result.stdout if result.returncode == 0 else None

@@ -13,12 +13,13 @@ from typing import Annotated, Any, Literal, TypeVar, cast
 
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
+from crawl.names import nearest
 from crawl.settings import CrawlSettings
 from models.metrics.sizes import MIN_IMAGES, MOST_IMAGES
 from models.recognizer.settings import RecognizerSettings
 from models.training.settings import TrainSettings
 from pipeline.core import names, yaml_files
-from pipeline.core.checks import VARIANTS, check, nearest, parse
+from pipeline.core.checks import VARIANTS, check
 from pipeline.core.errors import StageError
 from pipeline.core.exclude import Exclusions
 from pipeline.core.sections import Count, Fraction, Section, Seed, Word, section_of
@@ -255,10 +256,12 @@ Model = TypeVar("Model", bound=Section)
 
 
 def read_yaml(path: Path = PATH) -> dict[str, Any]:
-    """All of ``path`` as plain dicts, checked.
+    """All of ``path`` as plain dicts, checked. Raises StageError as `load` does."""
+    return _read(path)[0]
 
-    Raises StageError, naming file, section and key, on any mistake in any section.
-    """
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Section]]:
+    """All of ``path``, as plain dicts and as models."""
     try:
         content = yaml_files.read(path)
     except OSError as error:
@@ -266,17 +269,18 @@ def read_yaml(path: Path = PATH) -> dict[str, Any]:
         raise StageError(f"{path} {why}: {_ANEW}") from None
     if not content or not isinstance(content, dict):
         raise StageError(f"{path} holds no sections: {_ANEW}")
-    check(content, SECTIONS, str(path))
-    return content
+    return content, check(content, SECTIONS, str(path))
 
 
 def load(model: type[Model], path: Path = PATH) -> Model:
-    """The section of ``path`` that ``model`` describes. Raises StageError as `read_yaml` does."""
-    section = model.__name__.lower()
-    content = read_yaml(path)
-    if section not in content:
+    """The section of ``path`` that ``model`` describes.
+
+    Raises StageError, naming file, section and key, on any mistake in any section.
+    """
+    section, (_, sections) = model.__name__.lower(), _read(path)
+    if section not in sections:
         raise StageError(f"{path} has no section '{section}': copy it from profiles/demo.yaml")
-    return cast(Model, parse(model, section, content[section], str(path)))
+    return cast(Model, sections[section])
 
 
 def plain(*settings: Section) -> dict[str, Any]:

@@ -23,8 +23,8 @@ from models.data.light import prepared
 from models.domains import DIRECTIONS
 from models.networks.translator import TranslationNetwork
 from models.runtime.files import read_json, write_bytes
-from pipeline.compare.facts import commit
 from pipeline.core.errors import StageError
+from pipeline.core.origin import commit_in_words
 from pipeline.imaging.align import template_places
 from pipeline.use.model import CONFIG, DIRECTION, Model
 
@@ -167,7 +167,7 @@ def _metadata(model: Model, to: str, size: int) -> dict[str, str]:
         "model": model.name,
         "weights_sha256": model.digest,  # its first digits
         "key": str(told.get("key", "")),
-        "commit": commit(),
+        "commit": commit_in_words(),
         "licence": LICENCE_DRAWN if model.drawn else LICENCE,
     }
 

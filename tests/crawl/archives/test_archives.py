@@ -387,19 +387,20 @@ def test_posts_of_a_tar_are_read_from_its_table(tmp_path: Path, connect: Any) ->
     assert read == list(FILES.values())[:3]
 
 
+# Names, and as what the file is encoded; empty: it is no picture.
 ODD = {
-    "a/1.jfif": ("JPEG", True),
-    "a/2.bmp": ("BMP", True),
-    "a/3.tif": ("TIFF", True),
-    "a/4.avif": ("AVIF", True),
-    "a/5": ("PNG", True),
-    "a/6.image": ("WEBP", True),
-    "Thumbs.db": ("", False),
-    "__MACOSX/a/._1.jfif": ("", False),
-    "a/._2.bmp": ("", False),
-    ".DS_Store": ("", False),
-    "a/notes.txt": ("", False),
-    "empty": ("", False),
+    "a/1.jfif": "JPEG",
+    "a/2.bmp": "BMP",
+    "a/3.tif": "TIFF",
+    "a/4.avif": "AVIF",
+    "a/5": "PNG",
+    "a/6.image": "WEBP",
+    "Thumbs.db": "",
+    "__MACOSX/a/._1.jfif": "",
+    "a/._2.bmp": "",
+    ".DS_Store": "",
+    "a/notes.txt": "",
+    "empty": "",
 }
 
 
@@ -407,7 +408,7 @@ def odd_files() -> Files:
     data = {"Thumbs.db": b"\xd0\xcf\x11\xe0", "a/notes.txt": b"BM is no bitmap", "empty": b""}
     return {
         name: image_bytes(n, 16, kind) if kind else data.get(name, bytes(40))
-        for n, (name, (kind, _)) in enumerate(ODD.items())
+        for n, (name, kind) in enumerate(ODD.items())
     }
 
 
@@ -419,7 +420,7 @@ def test_what_is_a_picture_is_used_and_what_is_none_is_counted_and_shown(
     WRITERS[name](tmp_path / name, files)
     session = connect(quick())
     frame, counts = discover([archive(tmp_path / name)], session)
-    used = sorted(name for name, (_, is_used) in ODD.items() if is_used)
+    used = sorted(name for name, kind in ODD.items() if kind)
     assert list(frame["post_id"]) == used
     assert counts == {"set/listed": 6, "set/dropped_not_an_image": 6}
     assert "source 'set': 6 entries left out, no picture: '" in capsys.readouterr().err

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.compare import __main__ as compare
 from pipeline.compare import facts, ranking, report
-from pipeline.core import params, stage, tracking
+from pipeline.core import origin, params, stage, tracking
 from pipeline.core.errors import StageError
 from pipeline.core.paths import CHECKPOINTS
 from tests.pipeline.compare.conftest import LONG
@@ -148,9 +148,9 @@ def test_time_of_training_is_told_where_it_is_known(tmp_path, monkeypatch):
 def test_without_git_no_commit_is_told(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert facts.commit() == ""
+    assert origin.commit_in_words() == ""
     monkeypatch.setenv("PATH", "")
-    assert facts.commit() == ""
+    assert origin.commit_in_words() == ""
 
 
 def test_stage_writes_page_table_and_result(tmp_path, monkeypatch, fake_run, capsys):

@@ -27,7 +27,6 @@ from tests.pipeline.use.pictures import (
     red_eyes,
     run,
     write,
-    write_model,
 )
 from tests.project import PATIENCE
 
@@ -35,12 +34,9 @@ __all__ = ["red_eyes"]
 pytestmark = pytest.mark.usefixtures("red_eyes")
 
 
-@pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    write_model(tmp_path / "model")
-    write(tmp_path / "me.png", picture((60, 70, 40)))
-    return tmp_path
+@pytest.fixture(autouse=True)
+def me(place: Path) -> None:
+    write(place / "me.png", picture((60, 70, 40)))
 
 
 def translate(*arguments: object):

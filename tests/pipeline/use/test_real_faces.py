@@ -13,14 +13,7 @@ from pipeline.core import tables
 from pipeline.demo.anime.page import draw_page, page_size
 from pipeline.demo.attributes import sample_faces
 from tests.pipeline.imaging.test_photo_faces import EYES, portrait
-from tests.pipeline.use.pictures import lines, real_portrait, run, write, write_model
-
-
-@pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    write_model(tmp_path / "model")
-    return tmp_path
+from tests.pipeline.use.pictures import lines, real_portrait, run, write
 
 
 def test_a_portrait_and_a_group(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

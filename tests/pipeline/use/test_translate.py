@@ -25,14 +25,6 @@ __all__ = ["red_eyes"]
 pytestmark = pytest.mark.usefixtures("red_eyes")
 
 
-@pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The working directory, with a model."""
-    monkeypatch.chdir(tmp_path)
-    write_model(tmp_path / "model")
-    return tmp_path
-
-
 def translate(*arguments: object):
     return run(*arguments, "--model", "model", "--out", "out")
 
