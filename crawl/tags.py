@@ -35,7 +35,7 @@ _ADULT = frozenset(
         "r_18",
     }
 )
-_GENERAL = frozenset({"g", "general", "s", "safe"})  # of a tag like rating:safe
+GENERAL = frozenset({"g", "general", "s", "safe"})  # ratings, as sites and tags spell them
 _BREAKS = re.compile(r"[\s_-]+|(?<=[^\W_])\+(?=[^\W_])")  # a plus as in an address
 _LETTER = re.compile(r"[^\W_]")
 
@@ -71,7 +71,7 @@ def is_adult(spelled: str) -> bool:
     """Whether a tag says that its picture is not for a general audience."""
     tag = parse(spelled)
     if tag.prefix == "rating":
-        return tag.name not in _GENERAL
+        return tag.name not in GENERAL
     return tag.name in _ADULT
 
 

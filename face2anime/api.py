@@ -160,7 +160,7 @@ def _read(picture: Picture) -> Pixels:
             raise Error("the picture has no pixel")
         return np.ascontiguousarray(picture)
     if isinstance(picture, bytes | bytearray | memoryview):
-        return read_rgb(bytes(picture), managed=True)
+        return read_rgb(bytes(picture))
     if not isinstance(picture, str | PathLike):
         raise Error(f"a picture is a path, bytes or an array, not {type(picture).__name__}")
     try:
@@ -168,7 +168,7 @@ def _read(picture: Picture) -> Pixels:
     except (OSError, ValueError) as error:  # a path with a null byte is a ValueError
         raise Error(f"{picture}: {getattr(error, 'strerror', None) or error}") from None
     try:
-        return read_rgb(data, managed=True)
+        return read_rgb(data)
     except StageError as error:
         raise Error(f"{picture}: {error}") from None
 

@@ -12,7 +12,6 @@ from pydantic import Field
 
 from crawl.errors import CrawlError, SourceError
 from crawl.posts import Post
-from crawl.secrets import remember
 from crawl.sources import rows
 from crawl.sources.base import MOST, MissingPageError, Source
 from crawl.sources.listing import Entry, ListedPage, Unfit
@@ -159,9 +158,8 @@ class KeyedBooru(Booru):
         """From the environment. Raises CrawlError when a variable is not set."""
         if not self.api_key_env:
             return Credentials()
-        login = from_environment(self.name, self.login_env)
+        login = from_environment(self.name, self.login_env, secret=False)
         key = from_environment(self.name, self.api_key_env)
-        remember(key)  # and not the login, which may be an artist's name as well
         return self.signed(login, key)
 
     @abstractmethod

@@ -15,10 +15,10 @@ from crawl.posts import Post
 from crawl.sources import html
 from crawl.sources.base import SAFE_RATING, MissingPageError, Source, register
 from crawl.sources.listing import ListedPage
+from crawl.tags import GENERAL
 from crawl.web.session import Session
 from crawl.web.urls import web_host
 
-_SAFE_WORDS = frozenset({"g", "general", "s", "safe"})
 _EMPTY = 3  # pages in a row without an item: no more follow
 _SELECTORS = ("item", "image", "next", "tags", "rating", "artist", "licence_link")
 
@@ -124,7 +124,7 @@ class Gallery(Source):
             url=image,
             source=self.name,
             post_id=str(item.get("id") or place),
-            rating=SAFE_RATING if rating in _SAFE_WORDS else rating,
+            rating=SAFE_RATING if rating in GENERAL else rating,
             tags=" ".join("_".join(tag.split()) for tag in html.values(item, self.tags)),
             artist=" ".join(html.values(item, self.artist)),
             licence=self.licence or " ".join(html.values(item, self.licence_link)),

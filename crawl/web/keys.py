@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 
 from crawl.errors import CrawlError
+from crawl.secrets import remember
 
 
-def from_environment(source: str, variable: str) -> str:
+def from_environment(source: str, variable: str, secret: bool = True) -> str:
     """The value of the environment variable that the declaration of ``source`` names.
+
+    From then on nothing shows it, unless it is no ``secret``: a login may be an artist's name too.
 
     Raises CrawlError, without the value, when it is not set or cannot be a key.
     """
@@ -23,4 +26,6 @@ def from_environment(source: str, variable: str) -> str:
             f"source '{source}': the environment variable {variable} holds a character that no "
             "key has: export it again"
         )
+    if secret:
+        remember(value)
     return value

@@ -67,17 +67,24 @@ class Network:
         return self._loading.result()
 
     def draw(self, crops: np.ndarray, to: str) -> np.ndarray:
-        """uint8 [N, S, S, 3] → uint8 [N, S, S, 3], translated."""
+        """uint8 [N, S, S, 3] → uint8 [N, S, S, 3], translated; N > 0."""
         translator = self.translator()
-        if self.threads:
-            import torch
+        import torch  # loaded with the translator, and seconds before
 
+        from models.data.augment import channels_last
+
+        if self.threads:
             torch.set_num_threads(self.threads)  # it holds for the thread that asks
-        return translated(translator, crops, to)
+        images = torch.from_numpy(crops).permute(0, 3, 1, 2)
+        return channels_last(translator.translate(images, DIRECTION[to]))
 
     def enlarge(self, pictures: np.ndarray, size: int, to: str) -> np.ndarray:
         """uint8 [N, S, S, 3] → uint8 [N, size, size, 3], as suits what they became."""
-        return enlarged(pictures, size, to, self.device)
+        from pipeline.imaging.enlarge import enlarge  # torch: seconds
+
+        return enlarge(
+            pictures, size, kind="drawing" if to == "anime" else "photo", device=self.device
+        )
 
     def _load(self) -> Translator:
         return self.model.load(self.device)
@@ -187,23 +194,6 @@ def cut(rgb: np.ndarray, eyes: list[np.ndarray], align: Align) -> np.ndarray:
         part, corner, scale = surroundings(rgb, pair, reach, most)
         crops[place] = align_face(part, (pair - corner + 0.5) * scale - 0.5, align)[0]
     return crops
-
-
-def translated(translator: Translator, crops: np.ndarray, to: str) -> np.ndarray:
-    """uint8 [N, S, S, 3] → uint8 [N, S, S, 3], N > 0."""
-    import torch  # seconds
-
-    from models.data.augment import channels_last
-
-    images = torch.from_numpy(crops).permute(0, 3, 1, 2)
-    return channels_last(translator.translate(images, DIRECTION[to]))
-
-
-def enlarged(pictures: np.ndarray, size: int, to: str, device: str = "auto") -> np.ndarray:
-    """uint8 [N, S, S, 3] → uint8 [N, size, size, 3], as suits what they became."""
-    from pipeline.imaging.enlarge import enlarge  # torch: seconds
-
-    return enlarge(pictures, size, kind="drawing" if to == "anime" else "photo", device=device)
 
 
 def small_face(distance: float) -> str:

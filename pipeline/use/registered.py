@@ -91,7 +91,7 @@ def _pixels(picture: Any) -> np.ndarray:
             raise StageError(f"an array must be uint8 RGB [H, W, 3], not {kind}")
         return picture
     data = picture if isinstance(picture, bytes) else _read(picture)
-    return images.read_rgb(data, managed=True)
+    return images.read_rgb(data)
 
 
 def _read(picture: Any) -> bytes:

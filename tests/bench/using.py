@@ -63,19 +63,19 @@ def parts(folder: Path) -> dict[str, Callable[[], object]]:
     """Every step between a file and its drawn face."""
     model, _ = choose("shipped")
     data, find = portrait(), faces.finder(DOMAINS[0])
-    rgb = images.read_rgb(data, managed=True)
+    rgb = images.read_rgb(data)
     cut = drawing.cut_faces(rgb, find, model.align)
-    translator, session = model.load(), onnx_session(model, folder)
-    plain = drawing.translated(translator, cut.crops, "anime")
+    network, session = drawing.Network(model), onnx_session(model, folder)
+    plain = network.draw(cut.crops, "anime")
     batch = cut.crops.transpose(0, 3, 1, 2).astype(np.float32) / 127.5 - 1
     name = session.get_inputs()[0].name
     return {
-        "read the file": lambda: images.read_rgb(data, managed=True),
+        "read the file": lambda: images.read_rgb(data),
         "find the face and its eyes": lambda: find(rgb),
         "cut it out": lambda: drawing.cut(rgb, [f.eyes for f in cut.faces], model.align),
-        "translate, PyTorch": lambda: drawing.translated(translator, cut.crops, "anime"),
+        "translate, PyTorch": lambda: network.draw(cut.crops, "anime"),
         "translate, the exported file in onnxruntime": lambda: session.run(None, {name: batch}),
-        "enlarge to 512 px": lambda: drawing.enlarged(plain, 512, "anime"),
+        "enlarge to 512 px": lambda: network.enlarge(plain, 512, "anime"),
     }
 
 

@@ -106,7 +106,7 @@ def answer(drawer: Drawer, data: bytes, to: str) -> dict[str, Any]:
         StageError: it is no picture, or faces cannot be looked for.
         ModelError: the model's files are broken, or public weights are missing.
     """
-    rgb = read_rgb(data, managed=True)
+    rgb = read_rgb(data)
     drawn = drawer.draw(rgb, to, SIZE)
     found = drawn.cut.faces
     eyes = [face.eyes for face in found]

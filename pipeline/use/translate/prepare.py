@@ -124,6 +124,6 @@ class Preparer:
                 done = find(source.identity, digest, self.job)
             if done and not self.look:
                 return Prepared(source, digest, done)
-            return Prepared(source, digest, done, rgb=images.read_rgb(data, managed=True))
+            return Prepared(source, digest, done, rgb=images.read_rgb(data))
         except StageError as error:
             return Prepared(source, problem=str(error))

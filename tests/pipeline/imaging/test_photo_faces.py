@@ -17,6 +17,8 @@ from pipeline.imaging.center_face import CenterFace
 from pipeline.imaging.images import read_rgb
 from pipeline.imaging.photo_faces import PhotoFace, PhotoFaces, QuickFaces
 
+# Of the eye distance. CPUs differ by a hundredth, the quick look more than the other.
+NEAR = 0.08
 # Middles of the eyes between their corners and lids, by eye.
 EYES = {
     "grace_hopper": np.array([(222.0, 189.3), (305.9, 186.8)]),
@@ -89,7 +91,7 @@ def test_one_face_with_its_eyes(faces: PhotoFaces, name: str, change) -> None:
     """Each photo has another size: OpenCV's trap would show."""
     rgb, eyes = change(portrait(name), EYES[name])
     (face,) = faces.find(rgb)
-    assert away(face, eyes) < 0.06
+    assert away(face, eyes) < NEAR
     assert face.likelihood >= 0.5 and face.mesh_likelihood >= 0.5
     left, right, nose, mouth_left, mouth_right = face.landmarks
     assert left[0] < nose[0] < right[0] and mouth_left[0] < mouth_right[0]
@@ -112,7 +114,7 @@ def test_all_faces_the_biggest_first(faces: PhotoFaces) -> None:
     page[500:800, 100:356] = cv2.resize(rgb, (256, 300), interpolation=cv2.INTER_AREA)
     page[100:700, 800:1312] = rgb
     big, small = faces.find(page)
-    assert away(big, eyes + (800, 100)) < 0.06
+    assert away(big, eyes + (800, 100)) < NEAR
     assert away(small, (eyes + 0.5) / 2 - 0.5 + (100, 500)) < 0.09  # half as sharp
 
 
@@ -145,10 +147,10 @@ def test_the_quick_look_is_believed_where_no_face_is_small(
 def test_where_the_eyes_are_known_roughly_only_the_mesh_looks(faces: PhotoFaces) -> None:
     rgb, eyes = portrait("grace_hopper"), EYES["grace_hopper"]
     (face,) = faces.find(rgb, eyes=eyes + (6, -4))
-    assert away(face, eyes) < 0.06 and np.isnan(face.likelihood)
+    assert away(face, eyes) < NEAR and np.isnan(face.likelihood)
     elsewhere = np.array([(20.0, 20.0), (60.0, 20.0)])  # wrong: the face is looked for
     (face,) = faces.find(rgb, eyes=elsewhere)
-    assert away(face, eyes) < 0.06 and face.likelihood > 0.5
+    assert away(face, eyes) < NEAR and face.likelihood > 0.5
 
 
 @pytest.mark.parametrize("size", [(300, 500), (64, 64), (1, 1), (1, 900), (2000, 3)])
