@@ -22,9 +22,10 @@ LOSSES = (
     "teacher",
     "cam",
     "colour",
+    "attributes",
 )
 MOST_WEIGHT = 1e6  # of a loss
-ASK_RECOGNIZER = ("perceptual", "teacher")  # losses that ask a trained recognizer
+ASK_RECOGNIZER = ("perceptual", "teacher", "attributes")  # losses that ask a trained recognizer
 NAME = "[A-Za-z][A-Za-z0-9_-]{0,63}"  # it becomes part of paths and commands
 # The keys that decide what a translator computes, with given weights.
 NETWORK_KEYS = (

@@ -6,7 +6,7 @@ Images are float [N, 3, H, W] in [-1, 1]; scores and logits have any shape; code
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -146,6 +146,24 @@ def perceptual(features: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
     parts = [
         (F.normalize(one, dim=1) - F.normalize(other, dim=1)).square().sum(1).mean()
         for one, other in pairs
+    ]
+    return torch.stack(parts).mean()
+
+
+def attributes(logits: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> Tensor:
+    """L_attr = 1/H Σ_h E[KL(p_h(x) ‖ p_h(G(x)))]: a translation reads as its source does.
+
+    Hoffman et al., CyCADA (2018), eq. 4 (L_sem), with the recognizer's probabilities in place of
+    its likeliest class, so that what it is unsure of asks for little.
+
+    Args:
+        logits, wanted: of each of H heads, [N, classes]; of the translations and of their sources.
+    """
+    parts = [
+        F.kl_div(
+            z.log_softmax(1), wanted[head].log_softmax(1), reduction="batchmean", log_target=True
+        )
+        for head, z in logits.items()
     ]
     return torch.stack(parts).mean()
 

@@ -70,6 +70,7 @@ TERMS: dict[str, Callable[[Step], Tensor]] = {
     ),
     "cam": _both(lambda s, d: losses.cam(*s.cam_logits(d))),
     "colour": _both(lambda s, d: losses.colour(thumbnail(s.fake(other(d))), s.wanted_colours(d))),
+    "attributes": _both(lambda s, d: losses.attributes(s.read(s.fake(other(d))), s.read_real(d))),
 }
 assert tuple(TERMS) == LOSSES
 

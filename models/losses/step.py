@@ -135,6 +135,17 @@ class Step:
         with torch.no_grad():
             return self.recognized(self.real[domain])
 
+    def read(self, images: Tensor) -> dict[str, Tensor]:
+        """The recognizer's logits for `images`, of the heads it learned from both domains."""
+        assert self.recognizer is not None
+        return self.recognizer.read(images)
+
+    @_once
+    def read_real(self, domain: str) -> dict[str, Tensor]:
+        """Those of the real images of `domain`: what losses compare with, so without gradient."""
+        with torch.no_grad():
+            return self.read(self.real[domain])
+
     def wanted_colours(self, domain: str) -> Tensor:
         """The thumbnails that translations of the real images of `domain` are to have."""
         palette = self.networks.palette

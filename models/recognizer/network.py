@@ -18,13 +18,15 @@ class Recognizer(nn.Module):
     """Four stages of two 3×3 convolutions, each halving the size, then one linear layer a head.
 
     `heads` maps an attribute to its classes, e.g. {"smile": ["yes", "no"]}; `temperatures` to what
-    divides its logits for calibrated probabilities (see `calibration`), 1 until fitted.
+    divides its logits for calibrated probabilities (see `calibration`), 1 until fitted. `shared`
+    are the heads that it learned from all domains: what the others say of a domain is a guess.
     """
 
     def __init__(self, heads: Mapping[str, Sequence[str]], channels: int, image_size: int) -> None:
         super().__init__()
         self.heads = {name: list(classes) for name, classes in heads.items()}
         self.temperatures = dict.fromkeys(self.heads, 1.0)
+        self.shared = list(self.heads)
         self.channels, self.image_size = channels, image_size
         widths = [3, channels, channels * 2, channels * 4, channels * 8]
         stages: list[nn.Module] = []
@@ -55,10 +57,7 @@ class Recognizer(nn.Module):
         Stage l = 0…3 gives [N, channels·2^l, S/2^(l+1), S/2^(l+1)]. Images of another size are
         brought to this network's, differentiably.
         """
-        if images.shape[2] != self.image_size:
-            size = [self.image_size] * 2
-            images = F.interpolate(images, size, mode="bilinear", antialias=True)
-        features = []
+        images, features = self._sized(images), []
         for layer in self.body:
             images = layer(images)
             features.append(images)
@@ -68,6 +67,16 @@ class Recognizer(nn.Module):
         """Float [N, 3, S, S] in [-1, 1] → logits [N, classes] of each head."""
         features = self.pooled(images)
         return {name: output(features).float() for name, output in self.outputs.items()}
+
+    def read(self, images: Tensor) -> dict[str, Tensor]:
+        """As `forward`, of the `shared` heads alone, and of images of any size, as `depths`."""
+        logits = self(self._sized(images))
+        return {name: logits[name] for name in self.shared}
+
+    def _sized(self, images: Tensor) -> Tensor:
+        if images.shape[2] == self.image_size:
+            return images
+        return F.interpolate(images, [self.image_size] * 2, mode="bilinear", antialias=True)
 
     def features(self, images: Tensor, batch_size: int = 256) -> Tensor:
         """uint8 [N, 3, S, S] → float32 [N, 8·channels] on the CPU: what KID compares."""

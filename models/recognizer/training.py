@@ -76,6 +76,11 @@ def _targets(domains: Sequence[Domain], heads: Mapping[str, Sequence[str]]) -> d
     return targets
 
 
+def _tells(domain: Domain, head: str, classes: Sequence[str]) -> bool:
+    """Whether the images of `domain` know at least two classes of `head`."""
+    return head in domain.labels and len(set(domain.labels[head]) & set(classes)) > 1
+
+
 def train_recognizer(
     domains: Sequence[Domain],
     heads: Mapping[str, Sequence[str]],
@@ -105,6 +110,7 @@ def train_recognizer(
 
     torch.manual_seed(seed)
     model = Recognizer(heads, settings.channels, image_size)
+    model.shared = [name for name in heads if all(_tells(d, name, heads[name]) for d in domains)]
     model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     steps = -(-settings.images // batch)
     optimizer = torch.optim.AdamW(model.parameters(), weight_decay=1e-2, fused=True)
@@ -177,7 +183,7 @@ def accuracy(model: Recognizer, domain: Domain) -> dict[str, dict[str, float]]:
 def save_recognizer(dir: Path | str, model: Recognizer) -> None:
     """Write `recognizer.safetensors` and `config.json` into `dir`; same model, same bytes."""
     dir = Path(dir)
-    names = ("heads", "channels", "image_size", "temperatures")
+    names = ("heads", "channels", "image_size", "temperatures", "shared")
     config = {name: getattr(model, name) for name in names}
     write_model(dir / WEIGHTS, dir / CONFIG, model.state_dict(), config)
 
@@ -189,6 +195,7 @@ def load_recognizer(dir: Path | str, device: str = "auto") -> Recognizer:
     try:
         model = Recognizer(config["heads"], config["channels"], config["image_size"])
         model.temperatures.update(config.get("temperatures", {}))  # none: never calibrated
+        model.shared = [name for name in config.get("shared", model.heads) if name in model.heads]
         model.load_state_dict(weights)
     except (KeyError, TypeError, RuntimeError) as error:
         raise ModelError(f"{dir / WEIGHTS} does not fit {CONFIG} beside it: train again") from error

@@ -41,7 +41,7 @@ from models.training.pretraining import masked_sheet, pretrain
 from models.training.report import Features, Report
 from models.training.settings import TrainSettings, due, learning_rate
 from models.training.state import Pretrained, TrainingState, load_state, require_finite, save_state
-from models.variants import Variant
+from models.variants import ASK_RECOGNIZER, Variant
 
 COST_STEPS = 3  # timed before a run on the CPU says how long it will take
 
@@ -265,6 +265,11 @@ def frozen(
     if recognizer is None:
         raise ModelError(
             f"variant {variant.name} weighs a loss that asks a recognizer: train one first "
-            "(dvc repro recognizer), or set perceptual and teacher to 0"
+            f"(dvc repro recognizer), or set {' and '.join(ASK_RECOGNIZER)} to 0"
+        )
+    if variant.weight("attributes") and not recognizer.shared:
+        raise ModelError(
+            f"variant {variant.name} weighs attributes, and the recognizer has no head of "
+            "which both domains know two classes: add one to recognizer.heads, or set it to 0"
         )
     return recognizer.to(device).eval().requires_grad_(False)

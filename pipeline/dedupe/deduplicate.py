@@ -22,7 +22,7 @@ from pipeline.core.params import Dedupe
 from pipeline.duplicates import hashes
 from pipeline.duplicates.registration import Likeness, compare, shrink
 from pipeline.duplicates.rules import ALL, COPIES, SAME_PIXELS, VARIANT, decide, keepers
-from pipeline.imaging.attributes import ATTRIBUTES, COLOURS, UNKNOWN, from_tags, known_or_measured
+from pipeline.imaging.attributes import ATTRIBUTES, MEASURED, UNKNOWN, from_tags, known_or_measured
 
 ANY_COLOURS_BITS = 64  # of 256: this close, the pixels decide however the coarse colours differ
 Image = dict[str, Any]  # {"bytes", "path"}
@@ -126,7 +126,7 @@ def _merge(faces: pd.DataFrame, kept: pd.DataFrame, variant: pd.Series) -> pd.Da
         copies = group[~group.index.isin(variants)]
         alone = copies.loc[copies["page_faces"] == 1, "tags"]
         known = from_tags(_union(alone)) if len(alone) else dict.fromkeys(ATTRIBUTES, UNKNOWN)
-        measured = {f"{part}_measured": row[f"{part}_measured"] for part in COLOURS}
+        measured = {f"{part}_measured": row[f"{part}_measured"] for part in MEASURED}
         rows.append(
             dict(row)
             | known_or_measured(known, measured)

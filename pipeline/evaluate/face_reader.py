@@ -14,11 +14,11 @@ from models.domains import other
 from models.errors import ModelError
 from models.metrics.shape import INSIDE, ShapeModel
 from models.public.door import digest
-from pipeline.evaluate import found, geometry, kept
+from pipeline.evaluate import found, kept
 from pipeline.evaluate.found import Share
 from pipeline.evaluate.kept import MIN_FACES, Kept
 from pipeline.evaluate.remember import remembered
-from pipeline.imaging import animeface_process, drawn_face, mesh
+from pipeline.imaging import animeface_process, drawn_face, geometry, mesh
 from pipeline.imaging.mesh import POINTS, FaceMesh
 
 MESH = "face_mesh"

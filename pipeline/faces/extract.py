@@ -20,10 +20,11 @@ from pipeline.core.params import Align, Exclude, Faces
 from pipeline.faces.detect import Detection
 from pipeline.faces.detectors import Found, find
 from pipeline.faces.gates import GATES, failed_gate, sharpness
-from pipeline.faces.measures import attributes, colours, places
+from pipeline.faces.measures import attributes, colours, mouth_measured, places
 from pipeline.imaging import images
 from pipeline.imaging.align import align_face
 from pipeline.imaging.animeface_process import EndlessError
+from pipeline.imaging.attributes import UNKNOWN
 
 PROVENANCE = ["source", "url", "post_id", "licence", "artist", "tags", "batch"]
 REASONS = ["no_face", "no_eyes", *GATES]  # in the order of gates
@@ -170,6 +171,8 @@ def _gate(
             found.counts[reason] += 1
             _reject(found, row["id"], reason, crop, f"{value:.2f}")
             continue
+        eyeless = np.isnan(face.eyes).any()
+        mouth = UNKNOWN if eyeless else mouth_measured(crop, align.eye_distance)
         found.faces.append(
             {
                 "id": images.pixel_id(crop),
@@ -181,7 +184,7 @@ def _gate(
                 "sharpness": sharpness(crop),
                 "border": border,
                 "page_faces": page_faces,
-                **attributes(face, row["tags"] or "", page_faces),
+                **attributes(face, mouth, row["tags"] or "", page_faces),
                 **colours(face),
             }
         )

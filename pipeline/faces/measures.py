@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from pipeline.faces.detect import Detection
+from pipeline.imaging import drawn_face, geometry
 from pipeline.imaging.attributes import (
     ATTRIBUTES,
     COLOURS,
     UNKNOWN,
     from_tags,
     known_or_measured,
+    mouth_bucket,
     nearest_colour,
 )
 from pipeline.imaging.colours import to_lab
@@ -36,14 +38,26 @@ def colours(face: Detection) -> dict[str, float]:
     }
 
 
-def attributes(face: Detection, tags: str, page_faces: int) -> dict[str, str]:
-    """Tags first, where they can only mean this face; measured colours otherwise."""
+def attributes(face: Detection, mouth: str, tags: str, page_faces: int) -> dict[str, str]:
+    """Tags first, where they can only mean this face; what was measured otherwise: its colours, and
+    its ``mouth`` as `mouth_measured` tells it."""
     known = from_tags(tags) if page_faces == 1 else dict.fromkeys(ATTRIBUTES, UNKNOWN)
     measured = {
         f"{part}_measured": nearest_colour(part, rgb) if _is_known(rgb) else UNKNOWN
         for part, rgb in _painted(face).items()
     }
-    return known_or_measured(known, measured)
+    return known_or_measured(known, measured | {"open_mouth_measured": mouth})
+
+
+def mouth_measured(crop: np.ndarray, eye_distance: float) -> str:
+    """Whether the mouth of an aligned drawing is open: ``yes``, ``no`` or ``unknown``.
+
+    Args:
+        crop: uint8 RGB [S, S, 3].
+        eye_distance: of the eyes in the template, as a share of the side.
+    """
+    points = drawn_face.find(crop[None], eye_distance)
+    return mouth_bucket(geometry.drawing_measures(points)["mouth_open"].item())
 
 
 def _painted(face: Detection) -> dict[str, np.ndarray]:

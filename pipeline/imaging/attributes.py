@@ -15,7 +15,8 @@ from pipeline.imaging.colours import to_lab
 CELEBA = "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"  # where its labels are explained
 UNKNOWN = "unknown"
 ATTRIBUTES = ("hair", "eyes", "skin", "smile", "open_mouth", "glasses", "bangs", "gender", "yaw")
-COLOURS = ("hair", "eyes", "skin")  # of an anime face, measured where no tag tells
+COLOURS = ("hair", "eyes", "skin")
+MEASURED = (*COLOURS, "open_mouth")  # of an anime face, where no tag tells
 
 Lab = tuple[int, int, int]
 
@@ -86,6 +87,9 @@ NO_WHERE_UNTAGGED = ("smile", "glasses")  # what a tagger would not leave out of
 # The nose's tip is about half the eyes' distance before them: turned by θ it is off the middle by
 # 0.5·tan θ of their apparent distance, which is 0.18 at 20° and 0.5 at 45°.
 YAW_LIMITS = (("front", 0.18), ("turned", 0.5), ("profile", float("inf")))
+# The height of a drawn mouth's box in eye distances. Of 2,871 faces of selfie2anime, on which the
+# median is 0.17, those above 0.29 have an open mouth and those below 0.2 a closed one, by eye.
+MOUTH_LIMITS = (("no", 0.2), (UNKNOWN, 0.29), ("yes", float("inf")))
 # Light and shade move lightness most and tell colour names apart least: with half of the faces
 # held out, 0.4 names 59 % of hair colours as the (noisy) tags do, and 1.0 names 55 %.
 LIGHTNESS_WEIGHT = 0.4
@@ -145,6 +149,12 @@ def yaw_bucket(eyes: np.ndarray, nose: np.ndarray) -> str:
     return next(name for name, limit in YAW_LIMITS if abs(off) < limit)
 
 
+def mouth_bucket(opening: float) -> str:
+    """Whether a drawn mouth of that height, in eye distances, is open: ``yes``, ``no`` or, in
+    between and for NaN, ``unknown``."""
+    return next((name for name, limit in MOUTH_LIMITS if opening < limit), UNKNOWN)
+
+
 def nearest_colour(part: str, rgb: np.ndarray) -> str:
     """The vocabulary's name nearest in CIE Lab to a measured colour.
 
@@ -159,13 +169,13 @@ def nearest_colour(part: str, rgb: np.ndarray) -> str:
 
 
 def known_or_measured(known: dict[str, str], measured: dict[str, str]) -> dict[str, str]:
-    """Attributes from tags, with colours that no tag tells taken from ``*_measured``, and
+    """Attributes from tags, with those that no tag tells taken from ``*_measured``, and
     ``*_from``: ``tag``, ``measured``, or ``unknown`` where neither tells."""
     result = dict(known) | measured
-    for name, colour in measured.items():
+    for name, value in measured.items():
         part = name.removesuffix("_measured")
         told = known[part] != UNKNOWN
-        result[part] = known[part] if told else colour
-        measure = UNKNOWN if colour == UNKNOWN else "measured"
+        result[part] = known[part] if told else value
+        measure = UNKNOWN if value == UNKNOWN else "measured"
         result[f"{part}_from"] = "tag" if told else measure
     return result

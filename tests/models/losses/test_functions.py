@@ -134,6 +134,24 @@ def test_colour_weighs_luma_as_much_as_both_chromas():
         assert losses.colour(off, wanted).item() == pytest.approx(expected)
 
 
+def test_attributes_are_the_divergence_of_what_is_read_a_mean_over_heads():
+    sure, unsure = torch.tensor([[0.9, 0.1]]).log(), torch.tensor([[0.5, 0.5]]).log()
+    divergence = 0.9 * math.log(0.9 / 0.5) + 0.1 * math.log(0.1 / 0.5)
+    one = losses.attributes({"smile": unsure}, {"smile": sure})
+    assert one.item() == pytest.approx(divergence)
+    both = losses.attributes({"smile": unsure, "hair": sure}, {"smile": sure, "hair": sure})
+    assert both.item() == pytest.approx(divergence / 2)
+    shifted = {"smile": sure + 3}  # logits may have any offset
+    assert losses.attributes(shifted, {"smile": sure}).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_gradient_of_attributes():
+    z, wanted = torch.randn(4, 3, dtype=torch.float64), torch.randn(4, 3, dtype=torch.float64)
+    assert torch.autograd.gradcheck(
+        lambda z: losses.attributes({"hair": z}, {"hair": wanted}), z.requires_grad_()
+    )
+
+
 def test_gradient_of_colour():
     torch.manual_seed(0)
     one, two = (torch.rand(1, 3, 8, 8, dtype=torch.float64) for _ in range(2))

@@ -109,6 +109,26 @@ def test_return_noise_changes_the_way_back_and_not_the_translation():
     assert not torch.allclose(quiet.returned("photos"), noisy.returned("photos"))
 
 
+def test_attributes_compare_what_is_read_off_a_translation_with_its_own_source():
+    step = step_for(variant("cyclegan", losses={"attributes": 1}))
+    step.recognizer.outputs["smile"].weight.mul_(100)  # so that it is sure of something
+    read = step.recognizer
+    expected = sum(
+        losses.attributes(read(step.fake(target)), read(step.real[source]))
+        for source, target in (("photos", "anime"), ("anime", "photos"))
+    )
+    assert expected > 0
+    torch.testing.assert_close(generator_terms(step)["attributes"], expected)
+
+
+def test_heads_that_one_domain_knows_nothing_of_are_not_asked():
+    step = step_for(variant("cyclegan", losses={"attributes": 1}))
+    reader = Recognizer({"smile": ["no", "yes"], "hair": ["red", "blue"]}, 4, 32).eval()
+    reader.shared = ["hair"]
+    step.recognizer = reader
+    assert list(step.read_real("photos")) == ["hair"]
+
+
 def test_perceptual_compares_a_translation_with_its_own_source():
     step = step_for(variant("cyclegan", losses={"perceptual": 1}))
     look = step.recognizer.depths

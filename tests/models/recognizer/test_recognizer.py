@@ -10,6 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from models.data.augment import to_float
 from models.data.domain import Domain
 from models.errors import ModelError
 from models.recognizer.network import Recognizer
@@ -133,6 +134,7 @@ def test_a_head_that_one_domain_lacks_is_asked_of_the_other():
     assert list(history) == ["images", "lr", "colour", "place"]
     assert history["images"].tolist() == list(range(32, 321, 32))
     assert (history[["colour", "place"]] > 0).all().all()  # some are labelled in each batch
+    assert model.shared == []
 
 
 def test_class_indices_mask_what_is_not_a_class():
@@ -154,6 +156,18 @@ def test_round_trip(trained, tmp_path):
     torch.testing.assert_close(loaded.features(images), trained.features(images))
     with pytest.raises(ModelError, match="cannot read"):
         load_recognizer(tmp_path / "absent")
+
+
+def test_what_all_domains_tell_is_known_after_a_round_trip(trained, tmp_path):
+    assert trained.shared == ["colour", "place"]
+    one_colour = squares(64, 1)
+    one_colour.labels["colour"] = "red"
+    model, _ = train_recognizer([squares(64, 0), one_colour], VERTICAL, QUICK, seed=0)
+    save_recognizer(tmp_path, model)
+    loaded = load_recognizer(tmp_path, device="cpu")
+    assert loaded.shared == model.shared == ["place"]
+    large = to_float(squares(2, 0, size=64).images)
+    assert {name: z.shape for name, z in loaded.read(large).items()} == {"place": (2, 2)}
 
 
 def test_wrong_input_is_refused(trained):

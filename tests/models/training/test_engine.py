@@ -287,6 +287,13 @@ def test_a_run_with_every_switch_resumes_to_the_same_weights(tmp_path):
     assert again.history.equals(whole.history)
 
 
+def test_attributes_need_a_head_that_both_domains_know():
+    spec, judge = variant("cyclegan", losses={"attributes": 1}), recognizer()
+    judge.shared = []
+    with pytest.raises(ModelError, match="add one to recognizer.heads"):
+        train(spec, settings(), PHOTOS, ANIME, HELD_OUT, recognizer=judge)
+
+
 def test_losses_that_ask_a_recognizer_need_one_and_leave_it_as_it_is():
     spec, judge = variant("xgan", losses={"perceptual": 1, "teacher": 1}), recognizer()
     with pytest.raises(ModelError, match="dvc repro recognizer"):

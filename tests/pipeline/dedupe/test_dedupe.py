@@ -105,6 +105,7 @@ def row(rgb: np.ndarray, number: int, kind: str = "original", **values) -> dict:
         **{"raw_id": f"{number}{kind}", "licence": "", "artist": "", "tags": ""},
         **{"eye_distance": 40.0, "sharpness": 100.0, "page_faces": 1},
         **{"hair_measured": "red", "eyes_measured": "blue", "skin_measured": "light"},
+        "open_mouth_measured": "unknown",
         **{"face": number, "kind": kind, "batch": number // 4},
     } | values
 

@@ -19,8 +19,11 @@ from pipeline.demo.anime.page import draw_page, page_size
 from pipeline.demo.attributes import booru_tags, sample_faces
 from pipeline.faces import __main__ as faces
 from pipeline.faces import detect, detectors, extract
+from pipeline.faces.measures import mouth_measured
 from pipeline.imaging import images
 from pipeline.imaging.attributes import nearest_colour, values_of
+from tests.pipeline.evaluate.aligned_faces import ALIGN as TEMPLATE
+from tests.pipeline.evaluate.aligned_faces import drawn_anime
 
 ALIGN = Align(size=64, eye_distance=0.26, eye_line=0.5, max_border=0.35)
 SETTINGS = Faces(
@@ -116,6 +119,14 @@ def test_tags_are_believed_only_where_one_face_can_be_meant(found: extract.Faces
     assert single["gender"] == person.gender
     crowd = found.frame[found.frame["url"] == "url-crowd"]
     assert crowd["hair_from"].eq("measured").all() and crowd["smile"].eq("unknown").all()
+
+
+def test_whether_a_drawn_mouth_is_open_is_measured() -> None:
+    people = [replace(person, yaw=0.0) for person in sample_faces(40, 11, "anime")]
+    told = np.array([mouth_measured(crop, TEMPLATE.eye_distance) for crop in drawn_anime(people)])
+    smiling = np.array([person.smiles for person in people])  # which opens a mouth in the demo
+    assert smiling[told == "yes"].mean() > 0.9 and smiling[told == "no"].mean() < 0.1
+    assert (told[smiling] == "yes").mean() > 0.8 and (told == "no").sum() >= 3
 
 
 def test_ids_are_of_the_pixels_and_images_have_the_size(found: extract.FacesResult) -> None:

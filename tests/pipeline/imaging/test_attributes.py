@@ -13,6 +13,7 @@ from pipeline.imaging.attributes import (
     from_celeba,
     from_tags,
     known_or_measured,
+    mouth_bucket,
     nearest_colour,
     yaw_bucket,
 )
@@ -89,6 +90,12 @@ def test_what_no_tag_tells_is_measured() -> None:
     assert (told["hair"], told["hair_from"], told["hair_measured"]) == ("red", "measured", "red")
     assert (told["skin"], told["skin_from"], told["skin_measured"]) == ("dark", "tag", "light")
     assert told["eyes"] == UNKNOWN
+
+
+def test_a_mouth_between_open_and_closed_is_unknown() -> None:
+    heights = (0.1, 0.19, 0.2, 0.28, 0.3, 0.6, np.nan)
+    told = ["no", "no", UNKNOWN, UNKNOWN, "yes", "yes", UNKNOWN]
+    assert [mouth_bucket(height) for height in heights] == told
 
 
 @pytest.mark.parametrize(("degrees", "bucket"), [(0, "front"), (15, "front"), (30, "turned")]

@@ -9,8 +9,8 @@ from scipy.stats import mannwhitneyu, spearmanr
 
 from pipeline.demo.attributes import sample_faces
 from pipeline.evaluate.face_reader import FaceReader
-from pipeline.evaluate.geometry import drawing_measures, mesh_measures
 from pipeline.imaging import mesh
+from pipeline.imaging.geometry import drawing_measures, mesh_measures
 from tests.pipeline.evaluate.aligned_faces import (
     EYES,
     MESH,
