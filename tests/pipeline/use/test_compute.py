@@ -13,10 +13,11 @@ import pytest
 import torch
 
 import face2anime
+from models.checkpoint import Translator
 from models.errors import ModelError
 from pipeline.core.errors import StageError
 from pipeline.core.params import Compute
-from pipeline.use import drawing, faces
+from pipeline.use import faces
 from pipeline.use.compute import cores, settled
 from pipeline.use.serve.run import serve
 from pipeline.use.translate import run as module
@@ -67,13 +68,13 @@ def test_as_many_threads_as_were_asked_for(place: Path, monkeypatch: pytest.Monk
     assert cores(Compute()) == 2 and cores(Compute(threads=7)) == 7
     monkeypatch.delenv("OMP_NUM_THREADS")
     assert 1 <= cores(Compute()) <= (os.cpu_count() or 1)
-    before, drawn, draw = cv2.getNumThreads(), [], drawing.translated
+    before, drawn, draw = cv2.getNumThreads(), [], Translator.translate
 
     def noted(*arguments: Any) -> np.ndarray:
         drawn.append((torch.get_num_threads(), cv2.getNumThreads()))
         return draw(*arguments)
 
-    monkeypatch.setattr(drawing, "translated", noted)
+    monkeypatch.setattr(Translator, "translate", noted)
     try:
         write_params({"compute": {"threads": 3}})
         assert translate("me.png").exit_code == 0
