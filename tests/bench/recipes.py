@@ -38,7 +38,7 @@ from tests.bench.markdown import markdown
 from tests.project import ROOT
 
 TRIAL_STEPS, TRIALS = 12, 4  # the quickest counts: the first one prepares what later ones share
-MOST = 300  # validation images of each domain that are judged
+MOST = 300  # validation images of each domain that are scored
 SCORES = {  # column → where a direction's block has it
     "KID": ("quality", "kid"),
     "found": ("faces", "found"),
@@ -112,7 +112,7 @@ def _variant(keys: Mapping[str, Any]) -> Variant:
 
 @dataclass(frozen=True)
 class Bench:
-    """The faces, and who judges."""
+    """The faces, and what scores translations."""
 
     train: tuple[Domain, Domain]
     held: Mapping[str, Mapping[str, Domain]]
@@ -125,9 +125,9 @@ class Bench:
         photos, anime = (load_some(SPLITS, "train", name, size, 10**9) for name in DOMAINS)
         seen = dict(zip(DOMAINS, (photos, anime), strict=True))
         eyes = template_places(params.load(params.Align))
-        judge = Evaluator.load(EVALUATOR, seen, params.load(params.Evaluate), "cpu", eyes)
+        evaluator = Evaluator.load(EVALUATOR, seen, params.load(params.Evaluate), "cpu", eyes)
         recognizer = load_recognizer(EVALUATOR.with_name("training"), "cpu")
-        return cls((photos, anime), load_held_out(SPLITS, size, MOST), recognizer, judge)
+        return cls((photos, anime), load_held_out(SPLITS, size, MOST), recognizer, evaluator)
 
     def budget(self, recipe: Recipe, minutes: float) -> int:
         """Pairs that fit in the processor minutes."""
@@ -146,19 +146,19 @@ class Bench:
         return train(recipe.variant, recipe.settings, *self.train, held, state, recognizer=asked)
 
     def run(self, recipe: Recipe, folder: Path) -> dict[str, Any]:
-        """Train and judge; the weights and ``scores.json`` are left in ``folder``."""
+        """Train and evaluate; the weights and ``scores.json`` are left in ``folder``."""
         start = time.process_time()
         result = self._train(recipe, folder / "state")
         scores = {
             "pairs": result.images_seen,
             "processor_minutes": (time.process_time() - start) / 60,
-            **self.judged(result.translator, recipe.settings.seed),
+            **self.scored(result.translator, recipe.settings.seed),
         }
         save_translator(folder, result.translator, result.key, result.images_seen)
         stage.write_json(folder / "scores.json", scores)
         return scores
 
-    def judged(self, translator: Any, seed: int) -> dict[str, dict[str, float]]:
+    def scored(self, translator: Any, seed: int) -> dict[str, dict[str, float]]:
         """Direction → column → score on validation images."""
         untrained = untrained_translator(translator.variant, translator.image_size, seed)
         told = {}

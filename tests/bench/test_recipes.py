@@ -1,0 +1,51 @@
+"""Recipes are what their names say, and their table tells means with intervals over seeds."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from models.domains import DIRECTIONS
+from tests.bench import recipes
+from tests.bench.recipes import SCORES, half_width, table
+
+
+def run(kid: float) -> dict:
+    scores = {direction: {**dict.fromkeys(SCORES, 0.5), "KID": kid} for direction in DIRECTIONS}
+    return {"pairs": 1200, **scores}
+
+
+def test_every_recipe_is_a_variant_of_its_own() -> None:
+    every = recipes.recipes()
+    assert len({repr(recipe) for recipe in every.values()}) == len(every)
+    assert every["published CycleGAN"].settings.batch_size == 1
+    base, more = every["projected"], every["projected, attributes"]
+    changed = {**base.variant.losses, "attributes": more.variant.weight("attributes")}
+    assert more == replace(base, variant=replace(base.variant, losses=changed))
+    assert all(recipe.settings.threads == 1 for recipe in every.values())
+
+
+def test_interval_is_student_s() -> None:
+    assert half_width([1.0, 2.0, 3.0]) == pytest.approx(2.484, abs=1e-3)  # 4.303 · 1/√3
+    assert half_width([1.0]) != half_width([1.0])  # one seed tells nothing
+
+
+def test_table_has_a_row_a_direction_and_means_over_seeds() -> None:
+    rows = table({"one": [run(0.2)], "three": [run(0.1), run(0.2), run(0.3)]})
+    assert rows["seeds"].tolist() == [1, 1, 3, 3]
+    assert rows["KID"].tolist() == ["0.20", "0.20", "0.20 ± 0.25", "0.20 ± 0.25"]
+
+
+def test_what_is_there_is_not_trained_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(recipes.Bench, "load", lambda size: None)
+    for seed in (1, 2):
+        (tmp_path / f"patch/{seed}").mkdir(parents=True)
+        (tmp_path / f"patch/{seed}/scores.json").write_text(json.dumps(run(seed)))
+    monkeypatch.setattr("sys.argv", ["recipes", str(tmp_path), "patch", "--seeds", "1,2"])
+    recipes.main()
+    assert "1.50 ± 6.35" in capsys.readouterr().out
