@@ -118,8 +118,8 @@ def expect_pictures(page: Page) -> None:
     expect(pictures).to_have_count(2)
     for picture in pictures.all():
         expect(picture).to_be_in_viewport()
-        expect(picture).to_have_js_property("naturalWidth", 128)
-        expect(picture).to_have_js_property("naturalHeight", 128)
+        expect(picture).to_have_js_property("naturalWidth", 256)
+        expect(picture).to_have_js_property("naturalHeight", 256)
 
 
 @pytest.mark.skipif(not BROWSER, reason=f"none of these browsers is here: {', '.join(NAMES)}")
