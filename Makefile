@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help install demo test check bench faults ablation ui experiments clean
+.PHONY: help install demo test check bench faults ablation ui experiments dag clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' Makefile | awk -F ':.*## ' '{printf "make %-11s %s\n", $$1, $$2}'
@@ -63,6 +63,9 @@ ui: install  ## the MLflow UI on this project's runs, at PORT=5000
 DROP ?= (checkpoints|reports|data|models|pipeline|crawl).*|State|Executor|Created|.*_(copy|shuffled)|.*[.]kept|evaluator|winner|anime|photos|duplicates_dropped
 experiments: install  ## DVC's experiments, a line each: what was changed, and the scores
 	@python -m dvc exp show --only-changed --no-pager --drop '$(DROP)' $(EXPERIMENTS)
+
+dag: install  ## the stages as a drawing, each below what it reads; DAG=--mermaid for Markdown
+	@python -m pipeline.dag $(DAG)
 
 clean:  ## remove what a run made, but not .venv, public weights or DVC's cache
 	@mkdir -p .cache && find .cache -mindepth 1 -maxdepth 1 ! -name weights -exec rm -rf {} +

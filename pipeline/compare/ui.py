@@ -55,6 +55,12 @@ def open_when_up(address: str, link: str) -> None:
             time.sleep(0.5)
 
 
+def told(address: str, models: str) -> str:
+    """The links to the experiment ``models``, each under what it shows."""
+    pictures = view.link(address, models, pictures=True)
+    return f"The trained models:\n{view.link(address, models)}\nTheir pictures:\n{pictures}"
+
+
 def main(
     port: Annotated[int, typer.Option(help="Port on this machine.")] = 5000,
     browser: Annotated[bool, typer.Option(help="Open it in the browser.")] = True,
@@ -64,11 +70,11 @@ def main(
     models, remote = store.experiment_id(client, view.MODELS), client.tracking_uri
     address = f"http://{HOST}:{port}"
     if remote.startswith("http"):  # a server that runs already
-        print(f"The trained models: {view.link(remote, models)}")
+        print(told(remote, models))
         return
     check_free(port)
     link = view.link(address, models)
-    print(f"The trained models (Ctrl-C ends it):\n{link}", flush=True)
+    print(f"{told(address, models)}\nCtrl-C ends it.", flush=True)
     if browser and has_screen():
         threading.Thread(target=open_when_up, args=(address, link), daemon=True).start()
     # One worker: more are ended, again and again, where their start takes over 5 s (uvicorn).

@@ -7,7 +7,8 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.core import params, view
+from pipeline.core import params, paths, view
+from pipeline.core.errors import StageError
 
 
 def md5s_of(paths: Sequence[Path]) -> dict[str, str]:
@@ -40,6 +41,21 @@ def device() -> str:
 def experiment() -> str:
     """The name of the DVC experiment that runs, or `view.WORKSPACE` for a plain ``dvc repro``."""
     return os.environ.get("DVC_EXP_NAME") or view.WORKSPACE
+
+
+def check_kept() -> None:
+    """Raise StageError where DVC would lose what the experiment that runs gives.
+
+    From a copy of a shallow clone (``--temp``, ``--queue``) it gets nothing back, and says nothing.
+    """
+    root = paths.root()
+    if "DVC_EXP_NAME" not in os.environ or root == Path().resolve():
+        return
+    if (git("-C", str(root), "rev-parse", "--is-shallow-repository") or "").strip() == "true":
+        raise StageError(
+            "this git clone is shallow, and DVC keeps no experiment of --temp or --queue there: "
+            "git fetch --unshallow"
+        )
 
 
 def git_commit() -> str:

@@ -14,7 +14,7 @@ from typing import Any
 import joblib
 
 from models.runtime.files import write_bytes
-from pipeline.core import locks, names, params, paths, space
+from pipeline.core import locks, names, origin, params, paths, space
 from pipeline.core import workers as parallel
 from pipeline.core.commands import command_line, mistakes_in_one_line
 from pipeline.core.paths import METRICS as METRICS
@@ -51,6 +51,7 @@ def run(main: Callable[..., None]) -> None:
     name = Path(sys.argv[0]).stem.replace("__main__", Path(sys.argv[0]).parent.name)
     with mistakes_in_one_line(name):
         compute = params.load(params.Compute)
+        origin.check_kept()
         app.command()(_by_name(main) if compute.backend == "dask" else main)
         with parallel.on(compute), _alone(name, sys.argv[1:]):
             app()

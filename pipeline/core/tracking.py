@@ -125,7 +125,7 @@ class StageRun:
     def picture(self, path: Path, name: str) -> None:
         """Show a picture among the charts, beside those of this name by other runs."""
         with Image.open(path) as opened:
-            picture = opened.convert("RGB")
+            picture = view.square(opened.convert("RGB"))
         key = f"{view.PICTURES}/{name}"
         self.send(lambda client, run_id: client.log_image(run_id, picture, key=key, step=0))
 

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from pipeline.core import params, yaml_files
 
 MODELS, STAGES = "face2anime", "face2anime-data"  # the experiments
@@ -33,9 +35,11 @@ TICK, NAME = "0", "attributes.`Run Name`"  # the first columns, as the table cal
 WIDTHS = {NAME: 250, "tags.`changed`": 180, "tags.`device`": 110, "tags.`kid_95`": 125}
 WIDTHS |= {name: 90 for name in COLUMNS if name not in WIDTHS and name.startswith(("m", "tags.`p"))}
 PICTURES = "pictures"  # the section of translations
-# In the order of the page. MLflow calls the first so: it has what has no slash.
+PICTURE_HEIGHT = 400  # pixels of a chart: MLflow's 256 of a picture, a name, a slider
+TOP = "Model metrics"  # as MLflow calls the section of what has no slash
+# In the order of the page.
 SECTIONS = (
-    "Model metrics", "held_out", "quality", "kept", PICTURES, "losses", "quality_controls",
+    PICTURES, TOP, "held_out", "quality", "kept", "losses", "quality_controls",
     "kept_controls", "training", "System metrics",
 )  # fmt: skip
 PROGRESS = {"seconds", "images_seen", "resumed_from", "parameters", "lr", "images_per_second"}
@@ -78,11 +82,12 @@ def scores(blocks: Mapping[str, Any], before: str = "") -> dict[str, float]:
 
 def table() -> str:
     """The table of models as MLflow keeps a shared view: filter, sort, columns, sections."""
-    sections = [
+    sections: list[dict[str, Any]] = [
         {"uuid": name, "name": name, "display": True, "isReordered": True, "deleted": False}
         | {"isGenerated": True}
         for name in SECTIONS
     ]
+    sections[0] |= {"columns": 1, "cardHeight": PICTURE_HEIGHT}  # all models in one row
     state = {
         "searchFilter": 'tags.stage = "train"',  # an older store has all stages in one experiment
         "orderByKey": "metrics.`kid`",
@@ -91,16 +96,52 @@ def table() -> str:
         "columnOrder": [TICK, NAME, *COLUMNS],
         "columnWidths": WIDTHS,
         "compareRunSections": sections,
-        "compareRunCharts": [],
+        "compareRunCharts": charts(),
         "isAccordionReordered": True,
     }
     return json.dumps(state, separators=(",", ":"))
 
 
-def link(address: str, experiment_id: str) -> str:
-    """Where the table of models is on the server at ``address``."""
+def charts() -> list[dict[str, Any]]:
+    """The first charts of models: pictures, KID, params that differ. MLflow adds one a metric."""
+    keys = [f"{PICTURES}/{direction}" for direction in ("photos2anime", "anime2photos")]
+    cards: list[dict[str, Any]] = [
+        # A column a model, a row a direction, instead of MLflow's own card a direction.
+        {"type": "IMAGE", "imageKeys": keys, "step": 0, "showRunParams": False},
+        *({"type": "IMAGE", "imageKeys": [key], "step": 0, "deleted": True} for key in keys),
+        {"type": "BAR", "metricKey": "kid", "runsCountToCompare": 10},
+        {"type": "DIFFERENCE", "compareGroups": ["Parameters"], "showDifferencesOnly": True}
+        | {"showChangeFromBaseline": False, "chartName": "what differs", "baselineColumnUuid": ""},
+    ]
+    for number, card in enumerate(cards):
+        section = PICTURES if card["type"] == "IMAGE" else TOP
+        cards[number] = {
+            "uuid": f"first-{number}", "metricSectionId": section,
+            "deleted": False, "isGenerated": True, **card,
+        }  # fmt: skip
+    return cards
+
+
+def link(address: str, experiment_id: str, *, pictures: bool = False) -> str:
+    """Where the table of models, or the charts with ``pictures``, are on the server at ``address``.
+
+    A cell of MLflow's table shows text alone; a picture is shown among charts, or in a run.
+    """
     place = f"#/experiments/{experiment_id}/runs"
-    return f"{address.rstrip('/')}/{place}?workflowType=machine_learning&viewStateShareKey={VIEW}"
+    view = f"?workflowType=machine_learning&viewStateShareKey={VIEW}"
+    mode = "&compareRunsMode=CHART" if pictures else ""
+    return f"{address.rstrip('/')}/{place}{view}{mode}"
+
+
+def square(picture: Image.Image) -> Image.Image:
+    """A strip with its right half below its left, until it is no strip: charts have squares."""
+    while picture.width >= 4 * picture.height:
+        width, height = picture.width // 2, picture.height
+        halves = [picture.crop((left, 0, left + width, height)) for left in (0, width)]
+        picture = Image.new(picture.mode, (width, 2 * height))
+        for number, half in enumerate(halves):
+            picture.paste(half, (0, number * height))
+    return picture
 
 
 def changed(variant: str) -> dict[str, Any]:

@@ -133,7 +133,8 @@ def sharing_table(count: int) -> pd.DataFrame:
             found.append([name, *measure(Path(folder) / "project", write, count)])
         print(*found[-1], sep="\t", flush=True)
     columns = ["layout", "images", "files", "`dvc add` s", "`push` s", "`pull` s"]
-    columns += ["`add` of 1 % more s", "`push` s", "MB pushed", "MB for 1 %", "objects", "share"]
+    columns += ["`add` of 1 % more s", "its `push` s", "MB pushed", "MB for 1 %"]
+    columns += ["objects", "share"]
     return pd.DataFrame(found, columns=columns)
 
 

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from pipeline.core import view, yaml_files
 from tests.pipeline.compare.made_up import DIRECTION, metrics
@@ -79,10 +80,25 @@ def test_every_metric_has_its_section():
     assert view.metric("kid") == "kid"
 
 
+def test_a_strip_becomes_a_square():
+    strip = Image.new("RGB", (64, 16))
+    strip.paste((255, 0, 0), (32, 0, 64, 16))
+    square = view.square(strip)
+    assert square.size == (32, 32)
+    assert [square.getpixel((31, y)) for y in (0, 15, 16, 31)] == [(0, 0, 0)] * 2 + [
+        (255, 0, 0)
+    ] * 2
+    for size in ((63, 16), (16, 64)):
+        assert view.square(Image.new("RGB", size)).size == size
+
+
 def test_the_shared_view_is_what_mlflow_stores():
     table = json.loads(view.table())
     assert table["orderByKey"] in table["selectedColumns"]
     assert len(view.table()) < 20_000  # MLflow's limit of an experiment's tag
     link = view.link("http://127.0.0.1:5000/", "7")
     assert link.startswith("http://127.0.0.1:5000/#/experiments/7/runs?")
+    assert view.link("http://127.0.0.1:5000/", "7", pictures=True).startswith(link)
+    sections = {section["uuid"] for section in table["compareRunSections"]}
+    assert {chart["metricSectionId"] for chart in table["compareRunCharts"]} <= sections
     assert link.endswith(f"={view.VIEW}") and view.VIEW_TAG.endswith(f".{view.VIEW}")
