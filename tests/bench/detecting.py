@@ -43,9 +43,8 @@ def main() -> None:
     sets = {"all": names, "held out": names[TUNED:]}
     rows = []
     with ZipFile(ARCHIVE) as archive:
-        pictures = {
-            name: read_rgb(archive.read(str(Path("illustrations", name)))) for name in names
-        }
+        read = archive.read
+        pictures = {name: read_rgb(read(f"illustrations/{name}")) for name in names}
     for way, settings in WAYS.items():
         results = {name: found(rgb, settings) for name, rgb in pictures.items()}
         for number, kind in enumerate(("with eyes", "found")):
