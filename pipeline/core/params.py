@@ -24,7 +24,8 @@ from pipeline.core.errors import StageError
 from pipeline.core.exclude import Exclusions
 from pipeline.core.sections import Count, Fraction, Section, Seed, Word, section_of
 
-DetectorName = Literal["animeface", "cascade", "annotated", "none"]  # see faces.detectors
+# See `pipeline.faces.detectors`.
+DetectorName = Literal["animeface", "cascade", "joined", "annotated", "none"]
 DaskAddress = Annotated[str, Field(pattern=r"^((tcp|tls)://.+:\d+)?$")]  # tcp://host:8786
 
 

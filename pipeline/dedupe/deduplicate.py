@@ -2,9 +2,10 @@
 
 In stages, because one threshold either misses crops or takes two faces for one: pairs whose 256-bit
 perceptual hashes are close (mirror images too) are duplicates, pairs a little further apart are
-compared pixel by pixel after registration, and the rest are different. Of those compared, one
-drawing in other colours or with another expression is a variant. A face is dropped only when it is
-itself a duplicate or variant of the one that is kept: there are no chains.
+compared pixel by pixel after registration, and the rest are different. An image with a border is
+looked at without it, too. Of those compared, one drawing in other colours or with another
+expression is a variant. A face is dropped only when it is itself a duplicate or variant of the one
+that is kept: there are no chains.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pipeline.core import tables
 from pipeline.core import workers as parallel
 from pipeline.core.params import Dedupe
 from pipeline.duplicates import hashes
+from pipeline.duplicates.borders import trim
 from pipeline.duplicates.registration import Likeness, compare, shrink
 from pipeline.duplicates.rules import ALL, COPIES, SAME_PIXELS, VARIANT, decide, keepers
 from pipeline.imaging.attributes import ATTRIBUTES, MEASURED, UNKNOWN, from_tags, known_or_measured
@@ -53,10 +55,10 @@ def dedupe(faces: pd.DataFrame, settings: Dedupe, workers: int) -> Deduped:
         number) and the copies' tags merged in; their attributes are read anew from those.
     """
     faces = faces.reset_index(drop=True)
-    signatures = hashes.sign(list(faces["image"]), workers, "dedupe: hash")
+    signatures = hashes.sign(list(faces["image"]), workers, "dedupe: hash", trimmed=True)
     any_colours = max(settings.same_bits, min(settings.unsure_bits, ANY_COLOURS_BITS))
     pairs = hashes.near_pairs(signatures, any_colours, settings.unsure_bits)
-    pairs = _settle(list(faces["image"]), pairs, settings, workers)
+    pairs = _settle(list(faces["image"]), signatures.image, pairs, settings, workers)
     unwanted = [*COPIES, VARIANT] if settings.variants == "drop" else [*COPIES]
     repeats = pairs[pairs["verdict"].isin(unwanted)]
     keeper = keepers(_quality_order(faces), repeats[["first", "second"]].to_numpy())
@@ -83,25 +85,47 @@ def _quality_order(faces: pd.DataFrame) -> list[int]:
 
 
 def _settle(
-    images: Sequence[Image], pairs: pd.DataFrame, settings: Dedupe, workers: int
+    images: Sequence[Image],
+    view_of: np.ndarray,
+    pairs: pd.DataFrame,
+    settings: Dedupe,
+    workers: int,
 ) -> pd.DataFrame:
-    """``pairs`` with ``correlation`` and ``outline`` (NaN where the hash decides), ``verdict``."""
+    """Pairs of images with the `Likeness` (NaN where the hash decides) and the verdict.
+
+    Args:
+        images: encoded.
+        view_of: int [N], which image each view is of; those from ``len(images)`` on are trimmed.
+        pairs: of views. Where two images are a pair in several views, the one in which they are
+            most alike is left.
+    """
     unsure = pairs.index[pairs["bits"] > settings.same_bits]
     rows = pairs.loc[unsure, ["first", "second", "mirror"]].to_numpy().tolist()
     wanted = sorted({index for first, second, _ in rows for index in (first, second)})
-    decoded = [images[index] for index in wanted]  # once, however many pairs an image is in
-    shrunk = parallel.over_chunks(_shrink, decoded, 256, workers=workers, label="dedupe: shrink")
+    # Decoded once, however many pairs a view is in.
+    views = [(images[view_of[index]], index >= len(images)) for index in wanted]
+    shrunk = parallel.over_chunks(_shrink, views, 256, workers=workers, label="dedupe: shrink")
     small = dict(zip(wanted, shrunk, strict=True))
     couples = [(small[one], small[other], mirror) for one, other, mirror in rows]
     likeness = parallel.over_chunks(
         _compare, couples, 256, workers=workers, label="dedupe: compare"
     )
     pairs = pairs.join(pd.DataFrame(likeness, unsure, columns=Likeness._fields, dtype=float))
-    return pairs.assign(verdict=decide(pairs, settings))
+    return _of_images(pairs.assign(verdict=decide(pairs, settings)), view_of)
 
 
-def _shrink(chunk: Sequence[Image]) -> list[np.ndarray]:
-    return [shrink(tables.decode(image["bytes"])) for image in chunk]
+def _of_images(pairs: pd.DataFrame, view_of: np.ndarray) -> pd.DataFrame:
+    """``pairs`` of views as pairs first < second of images: the most alike views of each."""
+    both = np.sort(view_of[pairs[["first", "second"]].to_numpy()], axis=1)
+    pairs = pairs.assign(first=both[:, 0], second=both[:, 1], rank=pairs["verdict"].map(ALL.index))
+    pairs = pairs[pairs["first"] != pairs["second"]]
+    pairs = pairs.sort_values(["first", "second", "rank", "bits"], kind="stable")
+    return pairs.drop_duplicates(["first", "second"], ignore_index=True).drop(columns="rank")
+
+
+def _shrink(chunk: Sequence[tuple[Image, bool]]) -> list[np.ndarray]:
+    whole = [(tables.decode(image["bytes"]), trimmed) for image, trimmed in chunk]
+    return [shrink(trim(rgb) if trimmed else rgb) for rgb, trimmed in whole]
 
 
 def _compare(couples: Sequence[tuple[np.ndarray, np.ndarray, bool]]) -> list[Likeness]:

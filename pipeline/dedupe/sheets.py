@@ -15,6 +15,7 @@ from PIL import Image
 
 from pipeline.core import tables
 from pipeline.core.params import Dedupe
+from pipeline.duplicates.registration import Likeness
 from pipeline.duplicates.rules import COPIES, DIFFERENT, VARIANT
 from pipeline.figures import charts, sheets
 
@@ -94,5 +95,5 @@ def _readable(faces: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
         for side in ("first", "second")
         for name, values in (("post", posts), ("id", faces["id"].to_numpy()))
     }
-    columns = ["sheet", *names, "bits_64", "bits", "mirror", "correlation", "outline", "verdict"]
-    return pairs.assign(**names)[columns].round({"correlation": 3, "outline": 3})
+    columns = ["sheet", *names, "bits_64", "bits", "mirror", *Likeness._fields, "verdict"]
+    return pairs.assign(**names)[columns].round(dict.fromkeys(Likeness._fields, 3))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import cv2
@@ -20,6 +21,7 @@ from PIL import Image
 
 from pipeline.core import tables
 from pipeline.core import workers as parallel
+from pipeline.duplicates.borders import trim
 
 SIDE = 16  # of the hash: 256 bits
 BITS = SIDE * SIDE
@@ -31,21 +33,36 @@ SMALL = 8192  # faces among which a matrix product takes a few seconds
 
 @dataclass(frozen=True)
 class Signatures:
-    """Of N images and their mirror images, in that order along the second axis."""
+    """Of N views and their mirror images, in that order along the second axis.
+
+    The first views are the images as they are, in their order; further ones are without borders.
+    """
 
     bits: np.ndarray  # bool [N, 2, 256]: pHash (`imagehash.phash`), the signs of low DCT terms
     colours: np.ndarray  # float32 [N, 2, 192]: 8×8 RGB, of mean 0 per channel and of norm 1
+    image: np.ndarray  # int64 [N], which image each is a view of
 
 
-def sign(images: Sequence[dict[str, Any]], workers: int, label: str) -> Signatures:
-    """The signatures of encoded images, ``{"bytes": …}`` each."""
+def sign(
+    images: Sequence[dict[str, Any]], workers: int, label: str, *, trimmed: bool = False
+) -> Signatures:
+    """The signatures of encoded images, ``{"bytes": …}`` each.
+
+    ``trimmed``: after them those of the images that have a border, without it (see `borders`).
+    """
     chunks = list(parallel.chunks(images, 256))
-    results = parallel.over(_sign_chunk, chunks, workers=workers, label=label, total=len(chunks))
-    empty = Signatures(np.zeros((0, 2, BITS), bool), np.zeros((0, 2, 3 * COARSE**2), np.float32))
-    return Signatures(
-        np.concatenate([part.bits for part in [empty, *results]]),
-        np.concatenate([part.colours for part in [empty, *results]]),
-    )
+    task = partial(_sign_chunk, trimmed)
+    results = parallel.over(task, chunks, workers=workers, label=label, total=len(chunks))
+    bits, colours = [np.zeros((0, 2, BITS), bool)], [np.zeros((0, 2, 3 * COARSE**2), np.float32)]
+    rows = [np.zeros(0, np.int64)]
+    for kind in range(2):
+        start = 0
+        for chunk, parts in zip(chunks, results, strict=True):
+            bits.append(parts[kind].bits)
+            colours.append(parts[kind].colours)
+            rows.append(parts[kind].image + start)
+            start += len(chunk)
+    return Signatures(np.concatenate(bits), np.concatenate(colours), np.concatenate(rows))
 
 
 def near_pairs(signatures: Signatures, same_bits: int, unsure_bits: int = 0) -> pd.DataFrame:
@@ -57,8 +74,8 @@ def near_pairs(signatures: Signatures, same_bits: int, unsure_bits: int = 0) -> 
     with the faces without ``unsure_bits``, but with their square (and little memory) with it.
 
     Returns:
-        Columns ``first`` < ``second`` (row numbers), ``bits`` (the smaller distance) and ``mirror``
-        (whether that is to the mirror image), sorted.
+        Columns ``first`` < ``second`` (row numbers of the signatures), ``bits`` (the smaller
+        distance) and ``mirror`` (whether that is to the mirror image), sorted.
     """
     if len(signatures.bits) <= SMALL:
         return _measured(_pack(signatures.bits), _multiplied(signatures, same_bits, unsure_bits))
@@ -124,10 +141,18 @@ def _measured(words: np.ndarray, pairs: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame(columns | {"mirror": turned < straight})
 
 
-def _sign_chunk(chunk: Sequence[dict[str, Any]]) -> Signatures:
+def _sign_chunk(trimmed: bool, chunk: Sequence[dict[str, Any]]) -> tuple[Signatures, Signatures]:
+    """Of the images, and of those that have a border, without it."""
+    whole = [tables.decode(image["bytes"]) for image in chunk]
+    less = {row: trim(rgb) for row, rgb in enumerate(whole)} if trimmed else {}
+    bordered = [row for row, rgb in less.items() if rgb is not whole[row]]
+    every = np.arange(len(whole))
+    return _signed(whole, every), _signed([less[row] for row in bordered], np.array(bordered))
+
+
+def _signed(views: Sequence[np.ndarray], rows: np.ndarray) -> Signatures:
     bits, colours = [], []
-    for image in chunk:
-        rgb = tables.decode(image["bytes"])
+    for rgb in views:
         for turned in (rgb, np.ascontiguousarray(rgb[:, ::-1])):
             bits.append(imagehash.phash(Image.fromarray(turned), hash_size=SIDE).hash.ravel())
             small = cv2.resize(turned, (COARSE, COARSE), interpolation=cv2.INTER_AREA)
@@ -136,4 +161,5 @@ def _sign_chunk(chunk: Sequence[dict[str, Any]]) -> Signatures:
     return Signatures(
         np.array(bits, bool).reshape(-1, 2, BITS),
         np.array(colours, np.float32).reshape(-1, 2, 3 * COARSE**2),
+        np.array(rows, np.int64),
     )

@@ -15,17 +15,23 @@ VARIANT = "variant"  # one drawing with another expression, palette or accessory
 DIFFERENT = "different"
 ALL = (SAME, SAME_PIXELS, VARIANT, DIFFERENT)
 COPIES = (SAME, SAME_PIXELS)
+# A copy with a watermark: the hash is a little further off than a copy's (in `same_bits`), and the
+# colours are the same where there is no mark. Of 18 million pairs of anime faces one was so without
+# being a copy, a drawing with another expression; of 50 million pairs of photos none.
+MARKED_BITS, UNMARKED_CORRELATION = 1.4, 0.98
 
 
 def decide(pairs: pd.DataFrame, settings: Dedupe) -> np.ndarray:
     """The verdict of each pair.
 
     Args:
-        pairs: ``bits``, and ``correlation`` and ``outline`` of those whose pixels were compared.
+        pairs: ``bits``, and the `registration.Likeness` of those whose pixels were compared.
     """
+    near = pairs["bits"] <= MARKED_BITS * settings.same_bits
+    marked = near & pairs["unmarked"].ge(UNMARKED_CORRELATION)
     rules = [
         pairs["bits"] <= settings.same_bits,
-        pairs["correlation"] >= settings.same_correlation,
+        pairs["correlation"].ge(settings.same_correlation) | marked,
         pairs["outline"] >= settings.variant_correlation,
     ]
     return np.select(rules, [SAME, SAME_PIXELS, VARIANT], DIFFERENT)

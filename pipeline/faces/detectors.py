@@ -2,8 +2,9 @@
 
 A detector is a function from a picture and the settings to candidates: squares that hold a face
 from the fringe to the chin. ``animeface`` gives eyes and colours with them. A ``cascade`` does not,
-nor do the boxes that came with the source (``annotated``): there animeface looks again, within the
-enlarged square, and a face whose eyes it does not find either is counted, not kept. ``none`` looks
+nor do the boxes that came with the source (``annotated``), nor always ``joined``, which is
+animeface with CenterFace's help: there animeface looks again, within the enlarged square, and a
+face whose eyes it does not find either is counted, not kept. ``none`` looks
 for nothing: the middle of every picture is taken as it is, without eyes, whatever it shows.
 """
 
@@ -18,33 +19,15 @@ import numpy as np
 
 from pipeline.core.errors import StageError
 from pipeline.core.params import Faces
+from pipeline.faces import joined
 from pipeline.faces.annotations import boxes_of
+from pipeline.faces.candidates import FACE_OF_CASCADE, SAME, Candidate, of_animeface, overlap
 from pipeline.faces.cascade import find_squares, local_file
 from pipeline.faces.detect import GREY, Detection, detect
 
-# A face's side, as labelled by hand, in sides of what a detector's box is: medians over the faces
-# of tests/pipeline/faces/illustration_faces.csv that it finds; the centres agree to 4 % of a side.
-FACE_OF_ANIMEFACE, FACE_OF_CASCADE = 1.05, 0.8
-SAME = 0.3  # intersection over union from which two candidates are one face
 ROOM, ROOM_PIXELS = 2.5, 320  # the square in which eyes are looked for: in faces, and in pixels
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """Where one look sees a face; places in the picture's pixels."""
-
-    centre: np.ndarray  # [2], (x, y)
-    side: float  # of the square from fringe to chin
-    look: tuple[str, float]  # the detector, and the angle in degrees the picture was turned by
-    likelihood: float = 1.0
-    face: Detection | None = None  # with eyes and colours, where the detector tells them
-
-    def cut_from(self, rgb: np.ndarray) -> np.ndarray:
-        """The square as far as it lies in ``rgb``: uint8 [h, w, 3], at least one pixel."""
-        limits = np.array(rgb.shape[1::-1]) - 1
-        x, y = np.clip(np.round(self.centre - self.side / 2), 0, limits).astype(int)
-        right, bottom = np.clip(np.round(self.centre + self.side / 2), 0, limits).astype(int)
-        return rgb[y : bottom + 1, x : right + 1]
+# How else they are looked for where ``joined`` saw a face: side of the square, and degrees.
+FURTHER = ((ROOM, 20.0), (ROOM, -20.0), (2.0, 0.0), (3.0, 0.0))
 
 
 @dataclass(frozen=True)
@@ -76,7 +59,7 @@ def find(rgb: np.ndarray, row: Mapping[Any, Any], settings: Faces) -> Found:
     for group in groups:
         if len({seen.look for seen in group}) < settings.votes:
             continue
-        face = next((seen.face for seen in group if seen.face), None) or _look_closer(rgb, group)
+        face = next((seen.face for seen in group if seen.face), None) or look_closer(rgb, group)
         if face:
             faces.append(face)
         else:
@@ -91,13 +74,15 @@ def check_settings(settings: Faces) -> None:
         raise StageError("faces.detector: none takes every picture whole: name it alone")
     if "cascade" in names:
         local_file(settings.cascade, settings.cascade_sha256)
+    if "joined" in names:
+        joined.weights()
     if "annotated" in names:
         boxes_of({}, (1, 1), settings.annotations)
 
 
 def _animeface(rgb: np.ndarray, row: Mapping, settings: Faces) -> list[Candidate]:
     faces = detect(rgb, settings.detect_size, settings.pad, settings.enlarge)
-    return [_candidate(face) for face in faces]
+    return [of_animeface(face) for face in faces]
 
 
 def _cascade(rgb: np.ndarray, row: Mapping, settings: Faces) -> list[Candidate]:
@@ -123,6 +108,10 @@ def _annotated(rgb: np.ndarray, row: Mapping, settings: Faces) -> list[Candidate
     ]
 
 
+def _joined(rgb: np.ndarray, row: Mapping, settings: Faces) -> list[Candidate]:
+    return joined.find(rgb, settings.detect_size, settings.pad, settings.enlarge)
+
+
 def _none(rgb: np.ndarray, row: Mapping, settings: Faces) -> list[Candidate]:
     """The largest square in the middle: what `images.central_square` cuts out."""
     height, width = rgb.shape[:2]
@@ -145,16 +134,10 @@ def _none(rgb: np.ndarray, row: Mapping, settings: Faces) -> list[Candidate]:
 DETECTORS: dict[str, Callable[[np.ndarray, Mapping, Faces], list[Candidate]]] = {
     "animeface": _animeface,
     "cascade": _cascade,
+    "joined": _joined,
     "annotated": _annotated,
     "none": _none,
 }
-
-
-def _candidate(face: Detection) -> Candidate:
-    x, y, width, height = face.box
-    centre = np.array([x + width / 2, y + height / 2])
-    side = FACE_OF_ANIMEFACE * float(np.sqrt(width * height))
-    return Candidate(centre, side, ("animeface", 0.0), face.likelihood, face)
 
 
 def _groups(candidates: list[Candidate]) -> list[list[Candidate]]:
@@ -169,25 +152,24 @@ def _groups(candidates: list[Candidate]) -> list[list[Candidate]]:
     return groups
 
 
-def overlap(one: Candidate, other: Candidate) -> float:
-    """Intersection over union of two candidates' upright squares, in [0, 1]."""
-    reach = (one.side + other.side) / 2 - np.abs(one.centre - other.centre)
-    shared = float(np.prod(np.clip(reach, 0, min(one.side, other.side))))
-    return shared / (one.side**2 + other.side**2 - shared)
+def look_closer(rgb: np.ndarray, group: list[Candidate]) -> Detection | None:
+    """The group's face as animeface sees it within the enlarged square, turned as it was seen.
 
-
-def _look_closer(rgb: np.ndarray, group: list[Candidate]) -> Detection | None:
-    """The group's face as animeface sees it within the enlarged square, turned as it was seen."""
+    Where it was `joined` that saw it, which does not know how a head is tilted, by `FURTHER` too.
+    """
     first = group[0]
-    for angle in sorted({seen.look[1] for seen in group}, key=abs):
-        room = ROOM_PIXELS / (ROOM * first.side)
+    ways = [(ROOM, angle) for angle in sorted({seen.look[1] for seen in group}, key=abs)]
+    blind = next((seen.likelihood for seen in group if seen.look[0] == joined.NAME), None)
+    for sides, angle in ways if blind is None else [*ways, *FURTHER]:
+        room = ROOM_PIXELS / (sides * first.side)
         matrix = cv2.getRotationMatrix2D(first.centre.tolist(), angle, room)
         matrix[:, 2] += [ROOM_PIXELS / 2 - x for x in first.centre]
         part = _warp(rgb, matrix, (ROOM_PIXELS, ROOM_PIXELS))
         for face in detect(part, ROOM_PIXELS, 0.0):
             back = _turn_back(face, matrix, rgb)
-            if np.abs(_candidate(back).centre - first.centre).max() < first.side / 2:
-                return back
+            if np.abs(of_animeface(back).centre - first.centre).max() < first.side / 2:
+                both = joined.either(back.likelihood, blind or 0.0)
+                return replace(back, likelihood=both)
     return None
 
 

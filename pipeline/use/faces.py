@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from models.errors import ModelError
 from pipeline.core.params import Align
 from pipeline.imaging.align import template_places
 
@@ -48,7 +49,7 @@ def finder(domain: str, networks: tuple[Path, Path] | None = None) -> Finder:
     detector of drawings is blind.
     """
     if domain == "anime":
-        return _drawn()
+        return _drawn(networks[0] if networks else _center_face())
     from pipeline.imaging import photo_faces
 
     photo = photo_faces.QuickFaces(*(networks or photo_faces.weights()))
@@ -57,6 +58,16 @@ def finder(domain: str, networks: tuple[Path, Path] | None = None) -> Finder:
         return _in_order([Face(face.eyes, face.points) for face in photo.find(rgb)])
 
     return photographed
+
+
+def _center_face() -> Path | None:
+    """Its file on this machine. Who has only drawings need not fetch it."""
+    from pipeline.faces import joined
+
+    try:
+        return joined.weights()
+    except ModelError:
+        return None
 
 
 def middle(shape: Sequence[int], align: Align) -> Face:
@@ -72,16 +83,27 @@ def middle(shape: Sequence[int], align: Align) -> Face:
     return Face(eyes, outline, seen=False)
 
 
-def _drawn() -> Finder:
-    from pipeline.faces.detect import check_detector, detect
+def _drawn(center_face: Path | None) -> Finder:
+    """By both detectors that `pipeline.faces.joined` joins; without CenterFace by animeface."""
+    from pipeline.faces import detectors, joined
+    from pipeline.faces.detect import Detection, check_detector, detect
 
     check_detector(DRAWN_LOOK)
     angles = np.linspace(0, 2 * np.pi, 64, endpoint=False)
     circle = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    look = (DRAWN_LOOK, DRAWN_PAD, DRAWN_ENLARGE)
+
+    def detections(rgb: np.ndarray) -> list[Detection]:
+        if center_face is None:
+            return detect(rgb, *look)
+        seen = joined.find(rgb, *look, center_face)
+        faces = [each.face or detectors.look_closer(rgb, [each]) for each in seen]
+        # Rather a doubtful face than none: whoever brings a picture means to have one in it.
+        return [face for face in faces if face] or detect(rgb, *look)
 
     def drawn(rgb: np.ndarray) -> list[Face]:
         faces = []
-        for seen in detect(rgb, DRAWN_LOOK, DRAWN_PAD, DRAWN_ENLARGE):
+        for seen in detections(rgb):
             corner, size = np.array(seen.box[:2]), np.array(seen.box[2:])
             outline = corner + size / 2 + circle * size / 2 * ELLIPSE
             faces.append(Face(seen.eyes, outline))

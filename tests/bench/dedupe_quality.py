@@ -17,6 +17,7 @@ from pipeline.core import params, stage, tables
 from pipeline.core.params import Dedupe
 from pipeline.dedupe.deduplicate import dedupe
 from tests.bench.markdown import markdown
+from tests.pipeline.dedupe import marks
 from tests.pipeline.dedupe.test_dedupe import REAL, drawn_faces, real_faces, row
 
 FACES = 1500  # of each set
@@ -51,8 +52,7 @@ def _watermarked(rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     side = len(rgb)
     written = rgb.copy()
     place = (int(rng.uniform(0, 0.6) * side), int(rng.uniform(0.55, 0.97) * side))
-    font, scale = cv2.FONT_HERSHEY_SIMPLEX, side / 200
-    cv2.putText(written, "sample", place, font, scale, (255, 255, 255), 1, cv2.LINE_AA)
+    cv2.putText(written, "sample", place, marks.FONT, side / 200, (255, 255, 255), 1, cv2.LINE_AA)
     return cv2.addWeighted(rgb, 0.5, written, 0.5, 0)
 
 
@@ -73,8 +73,10 @@ KINDS: dict[str, tuple[Change, float]] = {  # how to copy, and the share that sh
     "hue ±20°": (lambda rgb, rng: _shifted(rgb, int(rng.choice([-10, 10])), 1), 0.99),
     "mirror": (lambda rgb, rng: np.ascontiguousarray(rgb[:, ::-1]), 0.99),
     "crop 3 %": (_cropped, 0.95),
-    "watermark": (_watermarked, 0.95),
-    "border 2 %": (_bordered, 0.90),
+    "watermark": (_watermarked, 0.97),
+    "border 2 %": (_bordered, 0.97),
+    "border 2–8 %, any": (marks.framed, 0.97),
+    "watermark, any": (marks.marked, 0.97),
 }
 
 

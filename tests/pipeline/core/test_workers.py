@@ -19,12 +19,16 @@ from pipeline.core import params, stage, tables
 from pipeline.core import workers as parallel
 from pipeline.core.commands import mistakes_in_one_line
 from pipeline.core.errors import StageError
-from pipeline.core.params import Align, Compute, Exclude, Faces
+from pipeline.core.params import Align, Compute, Exclude, Faces, Split
+from pipeline.dedupe.deduplicate import dedupe
 from pipeline.demo.anime.page import draw_page, page_size
 from pipeline.demo.attributes import sample_faces
 from pipeline.duplicates import hashes
 from pipeline.faces import detect, extract
 from pipeline.faces.annotations import boxes_of
+from pipeline.split.assign import ORIGIN, split_domain
+from tests.pipeline.dedupe.test_dedupe import SETTINGS as COPIES
+from tests.pipeline.dedupe.test_dedupe import drawn_faces, marked_copies
 
 ROOT = Path(__file__).resolve().parents[3]
 PICTURES = 6
@@ -113,6 +117,31 @@ def test_the_hashes_are_the_same_to_the_bit(request, way) -> None:
         again = hashes.sign(images, workers, way)
     assert alone.bits.tobytes() == again.bits.tobytes()
     assert alone.colours.tobytes() == again.colours.tobytes()
+
+
+def columns_of(kept: pd.DataFrame) -> pd.DataFrame:
+    """A table that ``split`` reads: places that ``faces`` would have told are 0."""
+    return kept.assign(**{name: 0.0 for name in ORIGIN["anime"] if name not in kept})
+
+
+@pytest.mark.parametrize("way", ["2 processes", "dask"])
+def test_copies_and_splits_are_the_same_to_the_byte(tmp_path, request, way) -> None:
+    rows = marked_copies(list(drawn_faces(40)))
+    settings = Split(val=0.2, test=0.2, seed=1, near_bits=40)
+
+    def tables_of(name: str, workers: int) -> list[tuple[str, bytes]]:
+        result = dedupe(rows, COPIES, workers)
+        parts = split_domain(columns_of(result.kept), "anime", settings, workers)
+        frames = {"kept": result.kept, "pairs": result.pairs.assign(id=result.pairs.index), **parts}
+        for key, frame in frames.items():
+            tables.write_frame(tmp_path / name, key, frame)
+        return [(path.name, path.read_bytes()) for path in sorted((tmp_path / name).iterdir())]
+
+    alone = tables_of("one", 1)
+    workers, compute = placed(way, request)
+    with parallel.on(compute):
+        assert tables_of("again", workers) == alone
+    assert len(alone) == 5
 
 
 def test_dask_starts_its_own_workers_and_keeps_the_order() -> None:

@@ -74,7 +74,7 @@ def test_near_pairs_do_not_depend_on_how_many_are_searched(
     bits = np.unpackbits(both.view(np.uint8), axis=-1).astype(bool)
     # Quarters have exact products, in whatever order they are summed.
     colours = rng.choice(np.array([-0.25, 0.25], np.float32), (3000, 2, 16))
-    signatures = hashes.Signatures(bits, colours)
+    signatures = hashes.Signatures(bits, colours, np.arange(3000))
     small = hashes.near_pairs(signatures, 40, unsure_bits)
     monkeypatch.setattr(hashes, "SMALL", 0)
     large = hashes.near_pairs(signatures, 40, unsure_bits)
