@@ -59,6 +59,14 @@ PORT ?= 5000
 ui: install  ## the MLflow UI on this project's runs, at PORT=5000
 	@python -m pipeline.compare.ui --port $(PORT)
 
+HOST ?= 127.0.0.1
+STORE ?= sqlite:///mlflow.db
+.PHONY: server
+server: export MLFLOW_BACKEND_STORE_URI := $(STORE)
+server: export MLFLOW_SERVER_ENABLE_JOB_EXECUTION := false
+server: install  ## MLflow's server on STORE=…, at HOST and PORT, without passwords (docs/sharing.md)
+	mlflow server --host $(HOST) --port $(PORT) --workers 1 --artifacts-destination mlruns
+
 # KID, faces found and what was changed of two variants: 120 columns are enough.
 DROP ?= (checkpoints|reports|data|models|pipeline|crawl).*|State|Executor|Created|.*_(copy|shuffled)|.*[.]kept|evaluator|winner|anime|photos|duplicates_dropped
 experiments: install  ## DVC's experiments, a line each: what was changed, and the scores

@@ -5,12 +5,26 @@ only for the rest.
 from __future__ import annotations
 
 import hashlib
-import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from pydantic import TypeAdapter, ValidationError
+
 # A smaller body waits in memory: it is sooner asked for again than remembered.
 _WORTH_RESUMING = 1 << 18  # bytes
+
+
+@dataclass(frozen=True)
+class _About:
+    """The note beside bytes on disk: see `Part`."""
+
+    total: int | None
+    version: str
+    encoding: str
+
+
+_NOTE = TypeAdapter(_About)
 
 
 class Part:
@@ -59,8 +73,8 @@ class Part:
             self._on_disk = True
             self._small.clear()
             if self.version:
-                note = {"total": self.total, "version": self.version, "encoding": self.encoding}
-                self._note.write_text(json.dumps(note))
+                note = _About(self.total, self.version, self.encoding)
+                self._note.write_bytes(_NOTE.dump_json(note))
 
     def read(self) -> bytes:
         """The bytes in hand."""
@@ -78,11 +92,10 @@ class Part:
     def _recall(self) -> None:
         self._on_disk = True
         try:
-            note = json.loads(self._note.read_text())
-            self.total, self.version = note["total"], note["version"]
-            self.encoding = note["encoding"]
+            note = _NOTE.validate_json(self._note.read_bytes(), strict=True)
+            self.total, self.version, self.encoding = note.total, note.version, note.encoding
             self.size = self._path.stat().st_size
-        except (OSError, ValueError, KeyError, TypeError):  # killed before it was written
+        except (OSError, ValidationError):  # killed before it was written, or damaged
             self.discard()
 
 

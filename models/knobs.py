@@ -64,7 +64,7 @@ def check_value(
     if fits and kind in (int, float):
         fits = (
             not isinstance(value, bool)
-            and math.isfinite(value)
+            and _finite(value)
             and (above is None or value > above)
             and (least is None or value >= least)
             and (most is None or value <= most)
@@ -76,6 +76,13 @@ def check_value(
         span = span if most is None else f"{span} to {most:,}"
         span = span if step is None else f"{span} in steps of {step}"
         raise ModelError(f"{where}`{name}` must be {_KINDS[kind]}{span}, got {value!r}")
+
+
+def _finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number of hundreds of digits
+        return False
 
 
 def refuse_unknown(

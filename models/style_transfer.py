@@ -20,7 +20,7 @@ from models.data.augment import to_float
 from models.data.domain import Domain, StreamedDomain
 from models.domains import DIRECTIONS, DOMAINS
 from models.errors import ModelError
-from models.recognizer.network import Recognizer
+from models.recognizer.network import Recognizer, check_structure
 from models.variants import Variant
 
 RATE = 0.01  # of Adam's first step, in an image of -1…1; it falls linearly to 0
@@ -166,8 +166,9 @@ def new_features(name: str, structure: Mapping[str, int] | None = None) -> Recog
     """The feature network `name` with random weights; `structure` is of `StyleTransfer`."""
     if name == "vgg19":
         return VGG19()
-    # Its heads are not asked.
-    return Recognizer({}, **(structure or {"channels": 1, "image_size": 16}))
+    told = structure or {"channels": 1, "image_size": 16}
+    check_structure(told)
+    return Recognizer({}, **told)  # its heads are not asked
 
 
 def trained_features(name: str, recognizer: Recognizer | None) -> Recognizer | VGG19:

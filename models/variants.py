@@ -227,10 +227,12 @@ def _check(variant: Variant) -> None:
         raise ModelError(f"{where}`diff_augment` must be a list")
     refuse_unknown("diff_augment", variant.diff_augment, DIFF_AUGMENTS, f"{where}unknown")
     if not isinstance(variant.labels, Mapping) or not all(
-        isinstance(classes, Sequence) and not isinstance(classes, str) and len(set(classes)) > 1
+        isinstance(classes, list | tuple)
+        and all(isinstance(name, str) for name in classes)
+        and len(set(classes)) > 1
         for classes in variant.labels.values()
     ):
-        raise ModelError(f"{where}`labels` must map attributes to lists of two or more classes")
+        raise ModelError(f"{where}`labels` must map attributes to lists of two or more words")
     if problem := _misfit(variant):
         raise ModelError(where + problem)
 

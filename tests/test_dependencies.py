@@ -23,6 +23,8 @@ COMMANDS = {
     "dvc-s3",
     "dvc-ssh",
     "mypy",
+    "flask-wtf",  # MLflow's server loads these two by name
+    "psycopg2-binary",
     "pre-commit",
     "ruff",
     "pytest-randomly",

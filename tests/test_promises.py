@@ -29,7 +29,7 @@ PACKAGES = ("crawl", "face2anime", "models", "pipeline")
 # What `make bench` and `make ablation` write; a clone may lack it or have that of another day.
 WRITTEN = {"reports/benchmarks.md", "reports/ablation.md"}
 SUFFIXES = {"py", "yaml", "yml", "csv", "json", "md", "jpg", "png", "html", "parquet", "dvc", "txt"}
-SUFFIXES |= {"sqlite", "safetensors"}
+SUFFIXES |= {"sqlite", "safetensors", "lock"}
 TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M))
 DVC = get_main_parser()
 DEFINED = {
@@ -225,3 +225,18 @@ def test_a_broken_promise_is_found(capsys: pytest.CaptureFixture[str]) -> None:
     text += "`python -m models.train --imges 3` `face2anime configure x`"
     told = [problem(words, capsys) for words in commands(text)]
     assert len(told) == 6 and all(told), told
+
+
+TESTS = re.compile(r"`((?:tests/[\w/]+\.py)?)(?:::(\w+))?`")
+
+
+@pytest.mark.parametrize("page", ["docs/faults.md", "docs/threats.md"])
+def test_every_test_that_a_page_names_is_there(page: str) -> None:
+    """As `tests/FILE.py::NAME`; a `::NAME` alone is of the file before it."""
+    file, named = "", 0
+    for path, name in TESTS.findall((ROOT / page).read_text(encoding="utf-8")):
+        file = path or file
+        if path or name:
+            named += 1
+            assert f"\ndef {name}(" in (ROOT / file).read_text("utf-8") or not name, (file, name)
+    assert named > 10

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +13,8 @@ from torch import Tensor, nn
 
 from models.data.augment import to_float
 from models.errors import ModelError
+
+MAX_CHANNELS, MAX_SIZE = 512, 8192  # that a config may state
 
 
 class Recognizer(nn.Module):
@@ -109,6 +112,14 @@ class Recognizer(nn.Module):
         self.eval()
         device = next(self.parameters()).device
         return [run(to_float(batch.to(device))).cpu() for batch in images.split(batch_size)]
+
+
+def check_structure(told: Mapping[str, Any]) -> None:
+    """Raise ValueError where the `channels` or `image_size` of a config are no network's: a number
+    of a stranger must not ask for all of the memory."""
+    for name, most in (("channels", MAX_CHANNELS), ("image_size", MAX_SIZE)):
+        if type(told[name]) is not int or not 0 < told[name] <= most:
+            raise ValueError(f"{name} is {told[name]!r}")
 
 
 def _conv(inputs: int, outputs: int, stride: int) -> nn.Sequential:

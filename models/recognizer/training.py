@@ -18,7 +18,7 @@ from models.data.augment import augment, to_float
 from models.data.domain import Domain
 from models.errors import ModelError
 from models.knobs import check_knobs
-from models.recognizer.network import Recognizer
+from models.recognizer.network import Recognizer, check_structure
 from models.recognizer.settings import RecognizerSettings
 from models.runtime.device import autocast, pick_device, pick_precision
 from models.runtime.meter import Meter
@@ -193,11 +193,12 @@ def load_recognizer(dir: Path | str, device: str = "auto") -> Recognizer:
     dir = Path(dir)
     weights, config = read_model(dir / WEIGHTS, dir / CONFIG)
     try:
+        check_structure(config)
         model = Recognizer(config["heads"], config["channels"], config["image_size"])
         model.temperatures.update(config.get("temperatures", {}))  # none: never calibrated
         model.shared = [name for name in config.get("shared", model.heads) if name in model.heads]
         model.load_state_dict(weights)
-    except (KeyError, TypeError, RuntimeError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ModelError(f"{dir / WEIGHTS} does not fit {CONFIG} beside it: train again") from error
     model.to(pick_device(device), memory_format=torch.channels_last)  # type: ignore[call-overload]
     return model.eval()

@@ -37,8 +37,6 @@ def read_model(weights: Path, config: Path) -> tuple[dict[str, Tensor], dict[str
     ModelError when a file is absent, broken, or not what was written.
     """
     values = read_json(config)
-    if not isinstance(values, dict):
-        raise ModelError(f"{config} is no trained model's: train first, or give another folder")
     try:
         data = weights.read_bytes()
         if problem := damage(data, values):

@@ -17,9 +17,10 @@ import torch
 from models.checkpoint import load_translator, save_translator
 from models.errors import ModelError
 from models.knobs import refuse_unknown
+from models.runtime.curves import read_curves
 from models.runtime.device import pick_device
 from models.runtime.distributed import world_size
-from models.runtime.files import CONFIG, read_json, write_json
+from models.runtime.files import CONFIG, read_config, read_json, write_json
 from models.training.engine import TrainResult
 from models.training.keys import is_key
 from models.training.settings import TrainSettings
@@ -28,6 +29,7 @@ from models.variants import Variant, variant_from_dict
 RUN, LOSSES, PRETRAINING, HELD_OUT = "run.json", "losses.csv", "pretraining.csv", "held_out.csv"
 COUNTS = ("images_seen", "resumed_from", "seconds", "pretraining_seconds")
 PLACE = ("device", "torch", "processes")
+AGAIN = "copy the folder again"
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ def read_plan(path: Path) -> tuple[Variant, TrainSettings]:
     has an unknown key or a value of the wrong type.
     """
     data = read_json(path)
-    if not isinstance(data, dict) or not isinstance(data.get("variant"), dict):
+    if not isinstance(data.get("variant"), dict):
         raise ModelError(f"{path} holds no `variant`: make one with `face2anime config NAME`")
     unknown = f"{path}: unknown"
     refuse_unknown("key", data, ("variant", "settings", "key", *COUNTS, *PLACE), unknown)
@@ -96,18 +98,19 @@ def read_run(folder: Path) -> FinishedRun:
     told = read_json(folder / RUN)
     missing = [name for name in ("key", *COUNTS, *PLACE) if name not in told]
     if missing:
-        raise ModelError(f"{folder / RUN} lacks {', '.join(missing)}: copy the folder again")
+        raise ModelError(f"{folder / RUN} lacks {', '.join(missing)}: {AGAIN}")
     if not is_key(told["key"]):
-        raise ModelError(f"{folder / RUN}: `key` is none, 64 hex digits: copy the folder again")
+        raise ModelError(f"{folder / RUN}: `key` is none, 64 hex digits: {AGAIN}")
     translator = load_translator(folder, "cpu")
-    if read_json(folder / CONFIG).get("key") != told["key"]:
-        raise ModelError(f"{folder}: {CONFIG} and {RUN} are of two runs: copy the folder again")
+    if read_config(folder).get("key") != told["key"]:
+        raise ModelError(f"{folder}: {CONFIG} and {RUN} are of two runs: {AGAIN}")
+    pretraining = folder / PRETRAINING  # few variants have one
     result = TrainResult(
         translator=translator,
-        history=_curve(folder / LOSSES),
-        held_out=_curve(folder / HELD_OUT),
+        history=read_curves(folder / LOSSES, AGAIN),
+        held_out=read_curves(folder / HELD_OUT, AGAIN),
         key=told["key"],
-        pretraining=_curve(folder / PRETRAINING, optional=True),
+        pretraining=read_curves(pretraining, AGAIN) if pretraining.exists() else pd.DataFrame(),
         **{name: told[name] for name in COUNTS},
     )
     place = {name: str(told[name]) for name in PLACE}
@@ -117,20 +120,6 @@ def read_run(folder: Path) -> FinishedRun:
 def sheets_of(folder: Path) -> dict[str, Path]:
     """The sample sheets of a run's folder, by images seen as eight digits."""
     return {path.stem.split("-")[1]: path for path in sorted(folder.glob("samples-*.png"))}
-
-
-def _curve(path: Path, optional: bool = False) -> pd.DataFrame:
-    """A table with a column `images`; ModelError where there is none."""
-    if optional and not path.exists():
-        return pd.DataFrame()
-    try:
-        frame = pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise ModelError(f"cannot read {path}: copy the folder again") from error
-    kinds = frame.dtypes.map(pd.api.types.is_numeric_dtype)
-    if "images" not in frame or frame["images"].isna().any() or not kinds.all():
-        raise ModelError(f"{path} is no table of numbers over `images`: copy the folder again")
-    return frame
 
 
 def device_name(device: torch.device) -> str:

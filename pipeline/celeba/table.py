@@ -87,7 +87,7 @@ def _numbers(path: Path, lines: list[str], comma: bool, columns: list[str | int]
             dtype={0: str},
             skipinitialspace=True,
         ).astype(float)
-    except (ValueError, IndexError, pd.errors.ParserError) as error:
+    except (ValueError, IndexError, OverflowError) as error:  # the last: of hundreds of digits
         raise _malformed(path, " ".join(str(error).split())) from None
     table.columns, table.index.name = pd.Index(columns), None
     if table.isna().to_numpy().any() or table.index.nlevels != 1:

@@ -16,7 +16,7 @@ import pandas as pd
 import typer
 
 from models.runtime.files import write_bytes
-from pipeline.compare import ranking, report
+from pipeline.compare import measured, ranking, report
 from pipeline.compare.facts import facts, key_of
 from pipeline.compare.register import register
 from pipeline.core import params, stage, tracking, view
@@ -34,7 +34,8 @@ def main(show: Annotated[bool, typer.Option(help="Only print the result again.")
     if show:
         if not LEADERBOARD.is_file():
             raise StageError(f"{LEADERBOARD} is missing: dvc repro compare")
-        print(ranking.summary(pd.read_csv(LEADERBOARD)))
+        board = measured.board(LEADERBOARD.read_bytes(), str(LEADERBOARD), "dvc repro compare")
+        print(ranking.summary(board))
         return
     settings = params.load(params.Compare)
     variants = list(params.load_variants())

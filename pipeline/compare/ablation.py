@@ -8,8 +8,6 @@ what an interrupted one began. Writes ``reports/ablation.md``.
 
 from __future__ import annotations
 
-import io
-import json
 import math
 import subprocess
 import sys
@@ -23,7 +21,8 @@ from dvc.api import DVCFileSystem
 from dvc.repo import Repo
 from scipy import stats
 
-from models.runtime.files import write_bytes
+from models.runtime.files import CONFIG, parse_json, write_bytes
+from pipeline.compare import measured
 from pipeline.compare.ranking import RULE, heads
 from pipeline.core import params, stage, tracking
 from pipeline.core.errors import StageError
@@ -35,6 +34,7 @@ REPORT = Path("reports/ablation.md")
 NEEDED = (SPLITS, CHECKPOINTS / "recognizer")  # what all trainings read
 NAME = "ablation-seed-"  # of the experiments
 CONFIDENCE = 0.95
+AGAIN = "make ablation again"
 FEW = (
     " Of two seeds an interval is 12.7 standard errors to each side and means little: take five "
     "or more to tell variants apart."
@@ -104,18 +104,18 @@ def collect(experiments: Mapping[str, str]) -> pd.DataFrame:
     rows = []
     for name, revision in experiments.items():
         files = DVCFileSystem(rev=revision)
-        board = pd.read_csv(io.StringIO(files.read_text(LEADERBOARD.as_posix(), encoding="utf-8")))
-        shown = [name for name in [*NAMED, *RULE] if name in board]
+        data = files.read_bytes(LEADERBOARD.as_posix())
+        board = measured.board(data, f"{LEADERBOARD} of {name}", AGAIN)
+        shown = [column for column in [*NAMED, *RULE] if column in board]
         for row in board.to_dict("records"):
-            config = json.loads(
-                files.read_text(f"{CHECKPOINTS.as_posix()}/{row['variant']}/config.json")
-            )
+            path = f"{CHECKPOINTS.as_posix()}/{row['variant']}/{CONFIG}"
+            config = parse_json(files.read_text(path), f"{path} of {name}", AGAIN)
             rows.append(
                 {
                     "seed": int(name.removeprefix(NAME)),
-                    **{name: row[name] for name in shown},
+                    **{column: row[column] for column in shown},
                     **{f"{head}_kept": row[head] for head in heads(board)},
-                    "seconds": tracking.newest_metric(config["key"], "seconds"),
+                    "seconds": tracking.newest_metric(config.get("key", ""), "seconds"),
                 }
             )
     return pd.DataFrame(rows)

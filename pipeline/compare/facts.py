@@ -5,7 +5,6 @@ These decide no number. What is not known is not said.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -13,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from models.domains import DIRECTIONS
-from models.runtime.files import CONFIG, read_json
+from models.runtime.files import CONFIG, read_config
+from pipeline.compare import measured
 from pipeline.compare.words import MANY
 from pipeline.core import tracking
 from pipeline.core.origin import commit_in_words
@@ -39,7 +39,7 @@ def data(blocks: Mapping[str, Any], cards: Path) -> str:
     counts, origins, sizes = [], [], set()
     for direction, (domain, _) in DIRECTIONS.items():
         path = cards / domain / "card.json"
-        card = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        card = measured.card(path) if path.is_file() else {}
         counts.append(f"{card['images']:,} {MANY[domain]}" if card else MANY[domain])
         origins.append(_drawn(blocks[direction]))
         sizes |= {f" of {card['pixels']} px"} if card else set()
@@ -72,8 +72,8 @@ def training(variants: list[str]) -> str:
 
 def key_of(variant: str) -> str:
     """The key of the training whose weights are here; empty where there are none."""
-    path = CHECKPOINTS / variant / CONFIG
-    return str(read_json(path).get("key", "")) if path.is_file() else ""
+    folder = CHECKPOINTS / variant
+    return str(read_config(folder).get("key", "")) if (folder / CONFIG).is_file() else ""
 
 
 def duration(seconds: float) -> str:

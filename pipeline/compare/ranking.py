@@ -11,7 +11,6 @@ take no part.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pipeline.compare import measured
 from pipeline.core import stage
 from pipeline.core.errors import StageError
 
@@ -48,7 +48,7 @@ Metrics = Mapping[str, Any]  # what pipeline.evaluate writes for one variant
 
 def read_metrics(variants: list[str], folder: Path = stage.METRICS) -> dict[str, Metrics]:
     """Metrics by variant, in the order given. Raises StageError when a file is absent or broken."""
-    return {name: _json(folder / f"{name}.json", f"evaluate@{name}") for name in variants}
+    return {name: measured.variant(folder, name) for name in variants}
 
 
 def leaderboard(metrics: Mapping[str, Metrics], direction: str) -> pd.DataFrame:
@@ -149,11 +149,11 @@ def overview(board: pd.DataFrame, folder: Path) -> dict[str, Any]:
         str(row["variant"]): {name: row[name] for name in TOLD if name in row}
         for row in board.to_dict("records")
     }
-    split, dedupe = (_json(folder / f"{name}.json", name) for name in ("split", "dedupe"))
+    split, dropped = measured.sizes(folder)
     sizes = {domain: sum(split[domain][s] for s in ("train", "val", "test")) for domain in split}
     same = {name: board[name].iloc[0] for name in ("evaluator", "data")}  # of all variants
     winner = {"winner": str(board["variant"].iloc[0])}
-    return {**sizes, "duplicates_dropped": dedupe["dropped"], **same, **winner, **scores}
+    return {**sizes, "duplicates_dropped": dropped, **same, **winner, **scores}
 
 
 def summary(board: pd.DataFrame) -> str:
@@ -232,10 +232,3 @@ def _mean(estimates: Sequence[Mapping[str, float]]) -> dict[str, float]:
     below = math.hypot(*(e["value"] - e["low"] for e in estimates)) / len(estimates)
     above = math.hypot(*(e["high"] - e["value"] for e in estimates)) / len(estimates)
     return {"value": value, "low": value - below, "high": value + above}
-
-
-def _json(path: Path, stage_name: str) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        raise StageError(f"{path} is missing or broken: dvc repro {stage_name}") from None

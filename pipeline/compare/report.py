@@ -5,7 +5,6 @@ What it says is in ``report.html`` and `words`; here is what that is filled with
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +13,8 @@ from typing import Any
 import pandas as pd
 
 from models.domains import DIRECTIONS, DOMAINS
-from pipeline.compare import ranking, words
+from models.runtime.curves import read_curves
+from pipeline.compare import measured, ranking, words
 from pipeline.core import stage, tracking
 from pipeline.core.errors import StageError
 from pipeline.figures import charts, html, sheets
@@ -178,7 +178,11 @@ def held_out(reports: Path, variants: Iterable[str]) -> pd.DataFrame:
 def _frames(reports: Path, kind: str, variants: Iterable[str]) -> dict[str, pd.DataFrame]:
     """Variant → its curves over images, where training left some."""
     files = {name: reports / "plots" / kind / f"{name}.csv" for name in variants}
-    return {n: pd.read_csv(p).set_index("images") for n, p in files.items() if p.is_file()}
+    return {
+        name: read_curves(path, f"dvc repro train@{name}").set_index("images")
+        for name, path in files.items()
+        if path.is_file()
+    }
 
 
 def _curves(reports: Path, kind: str, variants: Iterable[str]) -> list[str]:
@@ -197,7 +201,7 @@ def _attributes(reports: Path) -> list[str]:
     paths = _cards(reports, "card.json")
     if len(paths) < len(DOMAINS):
         return []
-    shares = [json.loads(path.read_text(encoding="utf-8"))["attributes"] for path in paths]
+    shares = [measured.card(path)["attributes"] for path in paths]
     return [
         charts.shares(
             f"{name.replace('_', ' ').capitalize()}, where it is known",
@@ -210,8 +214,7 @@ def _attributes(reports: Path) -> list[str]:
 
 def _stage(reports: Path, name: str) -> dict[str, Any] | None:
     """What a stage left: its numbers, and pictures worth seeing; None where there is nothing."""
-    path = reports / "metrics" / f"{name}.json"
-    numbers = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+    numbers = measured.stage(reports / "metrics", name)
     shown = [
         (reports / stage.SHEETS.name / f"{place}.png", alt)
         for place, alt in words.SHEETS.items()

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crawl.tags import Wanted
-from pipeline.core import yaml_files
+from pipeline.core import json_files, yaml_files
 from pipeline.core.errors import StageError
 
 if TYPE_CHECKING:  # pandas takes seconds: every command reads params, and few look at tables
@@ -18,6 +17,7 @@ if TYPE_CHECKING:  # pandas takes seconds: every command reads params, and few l
     from crawl.posts import Post
 
 FOUND = "exclude_found"  # of a stage's metrics
+REPRO = "delete it and run `dvc repro`"
 # Columns of any table of the pipeline that may name one of its images.
 _NAMES = ["id", "raw_id", "url", "md5", "file"]
 _POST = ["source", "post_id"]  # which name one together
@@ -89,7 +89,7 @@ class Exclusions:
         """
         known = set(self._found)
         for path in sorted(metrics.glob("*.json")):
-            known.update(json.loads(path.read_text(encoding="utf-8")).get(FOUND, []))
+            known.update(json_files.read(path, json_files.Found, REPRO).get(FOUND, []))
         old = _recorded(lock)
         wrong = [
             f"exclude.{key}: {name}"

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import io
-import json
 import shutil
 import warnings
 from collections.abc import Iterator
@@ -23,7 +22,7 @@ from filelock import FileLock
 
 from models.errors import ModelError
 from models.public.door import weights_file
-from models.runtime.files import CONFIG, WEIGHTS, read_json
+from models.runtime.files import CONFIG, WEIGHTS, read_config, read_json
 from pipeline.core import stage, store
 from pipeline.core.errors import StageError
 from pipeline.core.store import mlflow
@@ -134,8 +133,8 @@ def metrics_of(version: Version) -> Any:
             path = mlflow.artifacts.download_artifacts(
                 run_id=run_id, artifact_path=file, dst_path=folder
             )
-            return json.loads(Path(path).read_text(encoding="utf-8"))
-    except (mlflow.exceptions.MlflowException, OSError, ValueError):
+            return read_json(Path(path))
+    except (mlflow.exceptions.MlflowException, OSError, ModelError):
         return None
 
 
@@ -187,7 +186,7 @@ def _add(client: mlflow.MlflowClient, folder: Path, run_id: str) -> str:
             code_paths=_packages(Path(place)),
             input_example=([EXAMPLE], PARAMS),
             pip_requirements=[f"{name}=={_version(name)}" for name in REQUIREMENTS],
-            metadata={"key": read_json(folder / CONFIG).get("key", "")},
+            metadata={"key": read_config(folder).get("key", "")},
         )
     return str(mlflow.register_model(info.model_uri, NAME).version)
 

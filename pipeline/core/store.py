@@ -6,6 +6,7 @@ there, so that all experiments land in one store. What cannot be logged elsewher
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import logging
 import os
@@ -27,6 +28,7 @@ os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 # A server that is gone is given up after half a minute, not after four.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
+os.environ.setdefault("PGCONNECT_TIMEOUT", "10")  # of a PostgreSQL
 if TYPE_CHECKING:
     import mlflow
 elif "mlflow" in sys.modules:
@@ -39,6 +41,7 @@ else:  # loaded when first used: seconds that a mistake in params.yaml need not 
 
 NAMED = "MLFLOW_TRACKING_URI"
 SENDER = "`face2anime sync` sends it there later"
+DATABASES = ("sqlite:", "postgresql", "mysql", "mssql")  # whose files of runs lie beside us
 DEFAULT = "0"  # the experiment that MLflow makes and we leave empty
 _given_up: set[str] = set()  # stores that failed in this process
 # The local file as it was opened, and how often another one took its place.
@@ -191,9 +194,7 @@ def experiment_id(client: mlflow.MlflowClient, name: str) -> str:
     """The experiment of that name: made, or brought back where somebody deleted it."""
     found = client.get_experiment_by_name(name)
     if found is None:
-        local = client.tracking_uri.startswith("sqlite:")
-        artifacts = (stage.root() / store_file.ARTIFACTS).as_uri() if local else None
-        identity = client.create_experiment(name, artifact_location=artifacts)
+        identity = _new_experiment(client, name)
     else:
         identity = found.experiment_id
         if found.lifecycle_stage == "deleted":
@@ -207,6 +208,18 @@ def experiment_id(client: mlflow.MlflowClient, name: str) -> str:
         for key, value in told.items():
             client.set_experiment_tag(identity, key, value)
     return str(identity)
+
+
+def _new_experiment(client: mlflow.MlflowClient, name: str) -> str:
+    """Its id; where another machine made it in this moment, the id of that one."""
+    database = client.tracking_uri.startswith(DATABASES)
+    artifacts = (stage.root() / store_file.ARTIFACTS).as_uri() if database else None
+    try:
+        return str(client.create_experiment(name, artifact_location=artifacts))
+    except failures():
+        if found := client.get_experiment_by_name(name):
+            return str(found.experiment_id)
+        raise
 
 
 def select(uri: str) -> None:
@@ -227,6 +240,8 @@ def _opened(uri: str) -> mlflow.MlflowClient:
     # It would tell each failure in dozens of lines; we tell it in one.
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     select(uri)
+    if uri.startswith(DATABASES):  # it would ask one that is down for minutes, without a word
+        importlib.import_module("mlflow.store.db.utils").MAX_RETRY_COUNT = 1  # type: ignore[attr-defined]
     client = mlflow.MlflowClient(uri)
     # Two processes that migrate a fresh SQLite store at once both fail: one at a time.
     with FileLock(stage.cache_dir() / "mlflow.lock"):

@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
-import pyarrow.parquet as pq
+from pipeline.core import json_files, tables
 
 ITEMS_PER_PAGE = 24
 _DEFAULT_LIMIT, _MAX_LIMIT = 20, 200  # danbooru's
@@ -31,13 +31,37 @@ class _File(NamedTuple):
     data: bytes
 
 
+class _BooruRow(json_files.Part):
+    id: int
+    file_url: str
+    tag_string: str
+    rating: str
+
+
+class _GalleryRow(json_files.Part):
+    id: int
+    path: str
+    tags: list[str]
+    width: int
+    height: int
+    artist: str
+    rating: str
+    licence: Literal[tuple(_LICENCE_URLS)]  # type: ignore[valid-type]
+
+
+class _Posts(json_files.Part):
+    booru: list[_BooruRow]
+    gallery: list[_GalleryRow]
+
+
 class _Site:
     """What a gallery folder holds, in memory."""
 
     def __init__(self, folder: Path) -> None:
-        rows = pq.read_table(folder / "pages.parquet").to_pylist()
+        with tables.opened(folder / "pages.parquet") as table:
+            rows = table.read().to_pylist()
         self.files = {r["path"]: _File(r["content_type"], r["status"], r["bytes"]) for r in rows}
-        posts = json.loads((folder / "posts.json").read_text(encoding="utf-8"))
+        posts = json_files.read(folder / "posts.json", _Posts, "dvc repro demo")
         self.booru: list[dict[str, Any]] = posts["booru"]
         self.gallery: list[dict[str, Any]] = posts["gallery"]
 

@@ -14,7 +14,7 @@ import typer
 
 from models.checkpoint import load_translator, untrained_translator
 from models.domains import DIRECTIONS, DOMAINS
-from models.runtime.files import CONFIG, read_json
+from models.runtime.files import read_config
 from pipeline.core import params, stage, tables, tracking
 from pipeline.core.paths import CHECKPOINTS, EVALUATOR, SPLITS
 from pipeline.evaluate.evaluator import Evaluator
@@ -37,7 +37,7 @@ def main(variant: Annotated[str, typer.Option(help="A row of `variants`.")]) -> 
     held = load_held_out(SPLITS, size, settings.max_images)
     eyes = template_places(params.load(params.Align))
     evaluator = Evaluator.load(EVALUATOR, train, settings, compute.device, eyes)
-    key = read_json(CHECKPOINTS / variant / CONFIG)["key"]
+    key = read_config(CHECKPOINTS / variant).get("key", "")
 
     with tracking.stage_run(
         f"train@{variant}",

@@ -6,7 +6,6 @@ Each is a ``README.md``, the same facts as ``card.json``, the mean face and a sh
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,7 +15,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from pipeline.core import stage, tables, tracking
+from pipeline.core import json_files, stage, tables, tracking
 from pipeline.core.params import Celeba
 from pipeline.core.paths import DEMO
 from pipeline.figures import sheets
@@ -189,8 +188,7 @@ def _funnel(domain: str, folder: Path, summary: Mapping[str, Any]) -> list[list[
             if key in DETECTION:
                 continue
             label = label.replace("faces", "pictures").replace("aligned, ", "")
-        path = folder / f"{file}.json"
-        counts = tracking.flatten(json.loads(path.read_text("utf-8"))) if path.is_file() else {}
+        counts = tracking.flatten(json_files.metrics(folder, file))
         if key.endswith("*"):  # rules only ever take away, so the counts tell their order
             some = {name: n for name, n in counts.items() if name.startswith(key[:-1])}
             order = sorted(some.items(), key=lambda item: -item[1])

@@ -22,11 +22,11 @@ from models.data.conditioning import label_indices, one_hot
 from models.data.light import prepared
 from models.domains import DIRECTIONS
 from models.networks.translator import TranslationNetwork
-from models.runtime.files import read_json, write_bytes
+from models.runtime.files import read_config, write_bytes
 from pipeline.core.errors import StageError
 from pipeline.core.origin import commit_in_words
 from pipeline.imaging.align import template_places
-from pipeline.use.model import CONFIG, DIRECTION, Model
+from pipeline.use.model import DIRECTION, Model
 
 if TYPE_CHECKING:
     import onnx
@@ -152,7 +152,7 @@ def _attention(query: Any, key: Any, value: Any, *_: Any, scale: float, **__: An
 def _metadata(model: Model, to: str, size: int) -> dict[str, str]:
     """What another program must know to align faces, and where the model comes from."""
     source, target = DIRECTIONS[DIRECTION[to]]
-    told = read_json(model.folder / CONFIG)
+    told = read_config(model.folder)
     # (x, y) of the image-left and the image-right eye, in shares of the side.
     eyes = json.dumps(template_places(model.align).round(6).tolist())
     return {

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from models.domains import DIRECTIONS, DOMAINS
 from models.errors import ModelError
-from models.runtime.files import CONFIG, PRETRAINED, SHIPPED, WEIGHTS, read_json
+from models.runtime.files import CONFIG, PRETRAINED, SHIPPED, WEIGHTS, read_config
 from pipeline.core import names, params
 from pipeline.core.errors import StageError
 from pipeline.core.params import Align
@@ -131,7 +131,7 @@ def _champion(otherwise: str) -> Model:
 
 
 def _open(name: str, folder: Path) -> Model:
-    config = read_json(folder / CONFIG)
+    config = read_config(folder)
     try:
         weights = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
         align = _template(config)

@@ -8,7 +8,6 @@ itself does not look again at what lies in its cache.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
@@ -17,13 +16,20 @@ from typing import Any
 
 from models.errors import ModelError
 from models.runtime.files import PRETRAINED, read_json
-from pipeline.core import paths, tables, yaml_files
+from pipeline.core import json_files, paths, tables, yaml_files
 from pipeline.core.errors import StageError
 
 CACHE = Path(".dvc/cache/files/md5")
 SAMPLE = 20  # images of a shard that the doctor looks at
 BATCH = 256  # images in memory at once
 SEEN = Counter[str]  # how much was looked at
+
+
+class _Listed(json_files.Part):
+    """A file in DVC's list of a folder."""
+
+    relpath: str
+    md5: str
 
 
 def images(seen: SEEN, most: int | None = None) -> Iterator[str]:
@@ -94,7 +100,12 @@ def outputs(seen: SEEN) -> Iterator[str]:
     recorded = yaml_files.read(paths.LOCK) if paths.LOCK.is_file() else {}
     for stage, entry in (recorded.get("stages") or {}).items():
         for out in entry.get("outs", []):
-            for path, md5 in _files(Path(out["path"]), str(out["md5"])):
+            try:
+                files = list(_files(Path(out["path"]), str(out["md5"])))
+            except StageError as error:
+                yield str(error)
+                continue
+            for path, md5 in files:
                 seen["outputs"] += 1
                 copy = CACHE / md5[:2] / md5[2:]
                 if copy.is_file() and _md5(copy) != md5:
@@ -110,9 +121,16 @@ def _files(path: Path, md5: str) -> Iterator[tuple[Path, str]]:
         yield path, md5
         return
     listing = CACHE / md5[:2] / md5[2:]
-    with suppress(OSError, ValueError):
-        for entry in json.loads(listing.read_text(encoding="utf-8")):
-            yield path / entry["relpath"], str(entry["md5"])
+    if listing.is_file():
+        yield from listed(listing, path)
+
+
+def listed(listing: Path, path: Path) -> Iterator[tuple[Path, str]]:
+    """The files of a folder ``path`` and their md5s, by DVC's list. Raises StageError when it is
+    broken."""
+    remedy = f"delete it, and run `dvc repro`, or `dvc pull {path}`"
+    for entry in json_files.read(listing, list[_Listed], remedy):
+        yield path / entry["relpath"], entry["md5"]
 
 
 def _md5(path: Path) -> str:

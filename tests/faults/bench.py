@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -127,11 +128,20 @@ class Project:
     def command(self, stage: str) -> list[str]:
         return [sys.executable, *STAGES[stage][0]]
 
-    def start(self, stage: str, wrap: tuple[str, ...] = ()) -> subprocess.Popen[str]:
-        """A run in a session of its own; ``wrap``: words before the command."""
-        env = environment(PYTHONPATH=str(ROOT), OMP_NUM_THREADS="1", PYTHONDONTWRITEBYTECODE="1")
+    def start(
+        self, stage: str, wrap: tuple[str, ...] = (), env: Mapping[str, str] | None = None
+    ) -> subprocess.Popen[str]:
+        """A run in a session of its own; ``wrap``: words before the command; ``env``: besides."""
+        return self.start_any([*wrap, *self.command(stage)], env)
+
+    def start_any(
+        self, command: Sequence[str], env: Mapping[str, str] | None = None
+    ) -> subprocess.Popen[str]:
+        """Any command in the project's folder, in a session of its own."""
+        ours = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+        env = environment(**ours, **(env or {}))
         return subprocess.Popen(
-            [*wrap, *self.command(stage)], cwd=self.folder, env=env, text=True,
+            command, cwd=self.folder, env=env, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
 

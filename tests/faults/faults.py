@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import re
+import shlex
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +18,8 @@ from pathlib import Path
 
 import psutil
 
-from tests.faults.bench import STAGES, Ended, Project, children, finish, left_behind
+from pipeline.core import yaml_files
+from tests.faults.bench import STAGES, Ended, Project, children, finish, left_behind, remove
 
 DRAW = random.Random(1)
 DIES = 0.9  # of a stage's time: a moment before this is in its middle
@@ -40,6 +44,7 @@ class Fault:
     says: str | None = None
     silent: bool = False  # killed, it says nothing
     undo: Callable[[Project, str], None] | None = None
+    verified: bool = False  # `face2anime verify` speaks, in place of the stage
 
 
 def middle(project: Project, stage: str) -> float:
@@ -124,11 +129,13 @@ def can_mount() -> bool:
     return subprocess.run(test, capture_output=True).returncode == 0
 
 
-def damaged(pattern: str, change: Callable[[bytes], bytes]) -> Callable[[Project, str], Outcome]:
-    """A file that the stage reads is not what it was."""
+def damaged(
+    change: Callable[[bytes], bytes], pattern: str = ""
+) -> Callable[[Project, str], Outcome]:
+    """A file that the stage reads is not what it was; by default one of its first input."""
 
     def do(project: Project, stage: str) -> Outcome:
-        path = sorted(project.folder.glob(pattern))[0]
+        path = sorted(project.folder.glob(pattern or READ[stage]))[0]
         data = path.read_bytes()
         path.write_bytes(change(data))
         try:
@@ -138,6 +145,36 @@ def damaged(pattern: str, change: Callable[[bytes], bytes]) -> Callable[[Project
             path.write_bytes(data)
 
     return do
+
+
+def copy_damaged(project: Project, stage: str) -> Outcome:
+    """A bit of DVC's copy of an output flips, and DVC brings it back: `face2anime verify` tells."""
+    folder = project.folder
+    command = " ".join(map(shlex.quote, project.command(stage)))
+    outs = list(STAGES[stage][1])
+    stages = {stage: {"cmd": command, "outs": outs}}
+    (folder / "dvc.yaml").write_text(yaml_files.dumps({"stages": stages}), encoding="utf-8")
+    try:
+        for words in ("init -q --no-scm -f", f"repro -q {stage}"):
+            done = finish(project.start_any([*DVC, *words.split()]))
+            assert done.code == 0, done.printed
+        listing = sorted((folder / ".dvc/cache").rglob("*.dir"))[0]
+        entry = json.loads(listing.read_text(encoding="utf-8"))[-1]["md5"]
+        copy = listing.parents[1] / entry[:2] / entry[2:]
+        copy.chmod(0o644)
+        data = bytearray(copy.read_bytes())
+        data[len(data) // 2] ^= 1
+        copy.write_bytes(data)
+        copy.chmod(0o444)
+        process = project.start_any([*FACE2ANIME, "verify"])
+        ended = finish(process)
+        told = [line for line in ended.printed.splitlines() if "DVC's copy of" in line]
+        return Outcome(Ended(ended.code, "\n".join(told[:1])), process.pid)
+    finally:
+        for path in (".dvc", "dvc.yaml", "dvc.lock", ".dvcignore"):
+            remove(folder / path)
+        for path in outs:  # restored from there, perhaps
+            remove(folder / path)
 
 
 def halved(data: bytes) -> bytes:
@@ -188,6 +225,9 @@ def moved(project: Project, stage: str) -> Outcome:
 
 ALL = tuple(STAGES)
 DATA = ("faces", "split")
+READ = {"faces": "data/raw/*.parquet", "split": "data/anime/*.parquet"}  # first of all
+DVC = [sys.executable, "-m", "dvc"]
+FACE2ANIME = [sys.executable, "-c", "from pipeline.cli import main; main()"]
 FAULTS = {
     "SIGKILL": Fault(signalled(signal.SIGKILL, False), ALL, "of the stage alone", silent=True),
     "SIGKILL of all": Fault(
@@ -198,15 +238,15 @@ FAULTS = {
     "disk full": Fault(mounted(FULL), DATA, "8 kB are left", "disk is full.*free some of it"),
     "read-only": Fault(mounted(READ_ONLY), ALL, "the whole project", "read-only"),
     "shard cut": Fault(
-        damaged("data/*/*-*.parquet", halved), DATA, "half of an input is there",
+        damaged(halved), DATA, "half of an input is there",
         r"parquet is damaged or cut off.*delete .*dvc repro",
     ),
     "shard of garbage": Fault(
-        damaged("data/anime/*.parquet", garbage), ("split",), "an input is something else",
-        r"data/anime/.*parquet is damaged.*delete .*dvc repro",
+        damaged(garbage), DATA, "an input is something else",
+        r"data/.*parquet is damaged.*delete .*dvc repro",
     ),
     "broken pictures": Fault(
-        damaged("data/anime/*.parquet", no_picture), ("split",), "in a whole shard",
+        damaged(no_picture), ("split",), "in a whole shard",
         r"image [0-9a-f]{64} in data/anime/.*no readable picture: delete .*verify",
     ),
     "state cut": Fault(
@@ -214,11 +254,19 @@ FAULTS = {
         "the training state .* is damaged: delete it", undo=drop_states,
     ),
     "MLflow's store of garbage": Fault(
-        damaged("mlflow.db", garbage), ALL, "mlflow.db is something else",
+        damaged(garbage, "mlflow.db"), ALL, "mlflow.db is something else",
         r"mlflow\.db cannot be used: .*move it away",
     ),
+    "MLflow's store cut": Fault(
+        damaged(halved, "mlflow.db"), ALL, "half of mlflow.db is there",
+        r"mlflow\.db cannot be used: .*move it away",
+    ),
+    "DVC's copy damaged": Fault(
+        copy_damaged, ("split",), "a bit of it flips; `face2anime verify` looks",
+        r"DVC's copy of data/splits.* is damaged: delete it", verified=True,
+    ),
     "a worker killed": Fault(
-        child_killed("popen_loky_posix"), DATA, "as for memory", "lower compute.workers",
+        child_killed("popen_loky_posix"), ("faces",), "as for memory", "lower compute.workers",
     ),
     "animeface killed": Fault(child_killed("animeface_process"), ("faces",), "as for memory"),
     "two at once": Fault(twice, ALL, "the second is refused", "being written by another run"),
@@ -238,7 +286,7 @@ def check(project: Project, name: str, stage: str) -> str:
         assert "Traceback" not in printed, printed
     if fault.says:
         assert outcome.ended.code == 1 and re.search(fault.says, line), printed
-        assert line.startswith(f"{stage}: "), printed
+        assert fault.verified or line.startswith(f"{stage}: "), printed
     elif not fault.silent:
         assert outcome.ended.code == 0, printed
     found, expected = project.outputs(stage), project.expected[stage]
@@ -263,4 +311,5 @@ def shown(line: str, folder: Path) -> str:
     line = re.sub(r" \(traceback: [^)]*\)", "", line.replace(str(folder), "…"))
     line = re.sub(r"process \d+, since [\d:]+", "process 1234, since 12:00:00", line)
     line = re.sub(r"[0-9a-f]{64}", "f3a9…", line)
-    return re.sub(r"\d+ MB free at \S+", "0 MB free at …", line)
+    line = re.sub(r"files/md5/\w\w/\w+", "files/md5/f3/a9…", line)
+    return re.sub(r"\d+ MB free at \S+", "0 MB free at …", line).replace("|", r"\|")

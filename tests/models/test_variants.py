@@ -42,8 +42,10 @@ def test_absent_keys_keep_the_published_defaults():
         ({"diff_augment": ["color"]}, "did you mean 'colour'"),
         ({"diff_augment": "colour"}, "`diff_augment` must be a list"),
         ({"final_losses": {"teacher": 1}}, "fades teacher, which `losses` does not weigh"),
-        ({"labels": {"hair": ["black"]}}, "lists of two or more classes"),
-        ({"labels": {"hair": "black"}}, "lists of two or more classes"),
+        ({"labels": {"hair": ["black"]}}, "lists of two or more words"),
+        ({"labels": {"hair": "black"}}, "lists of two or more words"),
+        ({"labels": {"hair": [["black"], ["blonde"]]}}, "lists of two or more words"),
+        ({"losses": {"cycle": 10**400}}, "losses.cycle"),
         ({"discriminator_steps": 0}, "must be a whole number from 1"),
     ],
 )

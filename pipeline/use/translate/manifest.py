@@ -133,5 +133,5 @@ def _parsed(line: str) -> Done | None:
         done = Done(**told)
         plain = all(Path(name).name == name for name in done.files)
         return done if plain and len(done.eyes) == len(done.outputs) else None
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         return None

@@ -134,6 +134,28 @@ def test_torchrun_starts_it_and_the_first_process_alone_writes(tmp_path):
     assert trained(tmp_path)
 
 
+def test_of_two_under_torchrun_one_is_killed(tmp_path):
+    """The other ends with a line, its state is kept, and the same command goes on from it."""
+    plan = {"variant": {}, "settings": {**FEW, "budget_images": 64, "state_every": 16}}
+    script = ["-m", "tests.models.training.train_shared", str(tmp_path / "state"), str(tmp_path)]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
+    command += ["2", *script, json.dumps(plan)]
+
+    def run(*stop: str) -> subprocess.CompletedProcess[str]:
+        env = {**os.environ, "OMP_NUM_THREADS": "1"}
+        return subprocess.run(
+            [*command, *stop], cwd=ROOT, env=env, capture_output=True, text=True, timeout=PATIENCE
+        )
+
+    broken = run("32")
+    assert broken.returncode != 0 and list((tmp_path / "state").glob("*.pt"))
+    ours = [line for line in broken.stderr.splitlines() if "another process of this run" in line]
+    assert len(ours) <= 1  # torchrun may end it before it has noticed
+    done = run()
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "resumed_from").read_text() == "32" and trained(tmp_path)
+
+
 def test_a_batch_is_split_evenly_or_not_at_all(monkeypatch):
     photos, anime = domain("photos"), domain("anime")
     monkeypatch.setattr("models.training.keys.world_size", lambda: 2)

@@ -192,6 +192,7 @@ WRONG: dict[str, tuple[str, str]] = {
     "a row too long": ("a b\n1.jpg 1 1\n2.jpg 1 1 1", "malformed"),
     "words": ("a b\n1.jpg 1 x\n", "'x'"),
     "too many names": ("a b c d\n1.jpg 1 1\n", "4 column names, 'a'"),
+    "a number of hundreds of digits": ("a b\n1.jpg 1 1" + "9" * 400 + "\n", "malformed"),
     "no header": ("1.jpg 1 1\n2.jpg 1 1\n", "no header"),
     "a wrong count": ("3\na b\n1.jpg 1 1\n", "announces 3 images, has 1 rows"),
 }

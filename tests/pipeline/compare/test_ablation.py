@@ -25,8 +25,9 @@ for variant, *_ in rows:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps({"key": f"{variant}-{seed}"}))
 pathlib.Path("reports").mkdir(exist_ok=True)
-head = "variant,parameters,evaluator,data,kid,hair,hair_copy,hair_shuffled,kept,yaw_kept_shuffled"
-lines = [f"{name},{size},e1,d1,{kid},{hair},0.9,0.25,{hair},0" for name, size, kid, hair in rows]
+head = "rank,variant,parameters,evaluator,data,kid,hair,hair_copy,hair_shuffled,kept"
+head += ",yaw_kept_shuffled"
+lines = [f"1,{name},{size},e1,d1,{kid},{hair},0.9,0.25,{hair},0" for name, size, kid, hair in rows]
 pathlib.Path("reports/leaderboard.csv").write_text("\\n".join([head, *lines]) + "\\n")
 with open("@LOG@", "a") as log:
     log.write(f"{seed} ")

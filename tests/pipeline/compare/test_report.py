@@ -128,7 +128,9 @@ def test_data_are_called_drawn_where_the_demo_knows_what_it_drew(tmp_path, known
     for (direction, block), count in zip(blocks.items(), known, strict=True):
         domain = direction.split("2")[0]
         (tmp_path / domain).mkdir()
-        (tmp_path / domain / "card.json").write_text('{"images": 3, "pixels": 64}')
+        (tmp_path / domain / "card.json").write_text(
+            '{"images": 3, "pixels": 64, "attributes": {}}'
+        )
         if count:
             block["agreement_with_truth"] = {"smile": {"translated": {"n": count}}}
     assert facts.data(blocks, tmp_path).startswith(text)

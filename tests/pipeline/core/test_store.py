@@ -23,8 +23,9 @@ import pytest
 from pipeline import cli
 from pipeline.core import backlog, store, tracking, view
 from pipeline.core.errors import StageError
+from tests.faults.faults import can_mount
 from tests.pipeline.conftest import write_params
-from tests.project import PATIENCE, environment
+from tests.project import PATIENCE, ROOT, environment
 
 OURS = {view.MODELS, view.STAGES}
 
@@ -120,6 +121,58 @@ def test_a_broken_store_is_told_in_one_line(project: Path):
     (project / "mlflow.db").write_bytes(b"no database" * 100)
     with pytest.raises(StageError, match="move it away"):
         log()
+
+
+def test_a_folder_in_the_place_of_the_store_is_told(project: Path):
+    """In a process of its own, because MLflow hung on it once."""
+    (project / "mlflow.db").unlink()
+    (project / "mlflow.db").mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", LOG], cwd=project, text=True, capture_output=True, timeout=PATIENCE,
+        env=environment(PYTHONPATH=str(ROOT)),
+    )  # fmt: skip
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "mlflow.db cannot be used: move it away" in done.stderr.strip().splitlines()[-1]
+
+
+LOG = """
+from pipeline.core import tracking
+from pipeline.core.commands import mistakes_in_one_line
+with mistakes_in_one_line("faces"), tracking.stage_run("faces", {"size": 64}) as run:
+    run.metrics({"kept": 3})
+"""
+ONE_FILE_READ_ONLY = 'mount --bind {0} {0} && mount -o remount,bind,ro {0} {0} && exec "$@"'
+
+
+@pytest.mark.skipif(not can_mount(), reason="no mounting in a namespace of this user")
+def test_a_store_that_may_not_be_written_is_told(project: Path):
+    script = ONE_FILE_READ_ONLY.format("mlflow.db")
+    done = subprocess.run(
+        ["unshare", "-rm", "sh", "-c", script, "sh", sys.executable, "-c", LOG],
+        cwd=project, text=True, capture_output=True, env=environment(PYTHONPATH=str(ROOT)),
+        timeout=PATIENCE,
+    )  # fmt: skip
+    said = done.stderr.strip().splitlines()
+    assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
+    assert "mlflow.db cannot be used" in said[-1] and "readonly" in said[-1], done.stderr
+
+
+@pytest.mark.parametrize("part", [0.0, 0.1, 0.5, 0.99])
+def test_a_store_that_was_cut_off_or_overwritten_is_told_in_one_line(project: Path, part: float):
+    """Or used, where what is damaged is not asked."""
+    path = project / "mlflow.db"
+    data = path.read_bytes()
+    at = int(len(data) * part)
+    for changed in (data[:at], data[:at] + b"\xa5" * 4096 + data[at + 4096 :]):
+        for journal in project.glob("mlflow.db-*"):
+            journal.unlink()
+        other = project / "other.db"
+        other.write_bytes(changed)
+        other.replace(path)  # another file, so that MLflow opens it anew
+        try:
+            log()
+        except StageError as error:
+            assert "move it away" in str(error) and "\n" not in str(error)
 
 
 class Refusing(BaseHTTPRequestHandler):
