@@ -109,8 +109,10 @@ def outputs(seen: SEEN) -> Iterator[str]:
                 seen["outputs"] += 1
                 copy = CACHE / md5[:2] / md5[2:]
                 if copy.is_file() and _md5(copy) != md5:
-                    yield f"{copy}, DVC's copy of {path}, is damaged: delete it, then {path}, and "
-                    yield f"    run `dvc repro {stage}`, or `dvc pull {path}`"
+                    yield (
+                        f"{copy}, DVC's copy of {path}, is damaged: delete it, then {path}, and "
+                        f"run `dvc repro {stage}`, or `dvc pull {path}`"
+                    )
                 if path.is_file() and _md5(path) != md5:
                     yield f"{path} is not what dvc.lock has: `dvc repro {stage}`, or `dvc checkout`"
 

@@ -1,7 +1,6 @@
 """`python -m tests.fuzz MINUTES [SEED]`: broken bytes at every door, until the time is over.
 
-A finding is kept in `.cache/fuzz/` and its error told; make a test of it. With atheris in the
-environment `python -m tests.fuzz --atheris DOOR` is led by coverage.
+A finding is kept in `.cache/fuzz/` and its error told; make a test of it.
 """
 
 from __future__ import annotations
@@ -76,24 +75,6 @@ def _peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def led(name: str, arguments: list[str]) -> None:
-    """One door by atheris, which ends with the first finding."""
-    import atheris  # type: ignore[import-not-found]  # in no extra: its wheels are few
-
-    target = TARGETS[name]
-    folder = Path(tempfile.mkdtemp())
-    corpus = folder / "corpus"
-    corpus.mkdir()
-    for number, seed in enumerate(target.seeds):
-        (corpus / str(number)).write_bytes(seed)
-    atheris.instrument_all()
-    atheris.Setup([sys.argv[0], str(corpus), *arguments], lambda data: knock(target, data, folder))
-    atheris.Fuzz()
-
-
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--atheris"]:
-        led(sys.argv[2], sys.argv[3:])
-    else:
-        numbers = [float(word) for word in sys.argv[1:]] or [20.0]
-        sys.exit(1 if main(numbers[0], int(numbers[1]) if numbers[1:] else 0) else 0)
+    numbers = [float(word) for word in sys.argv[1:]] or [20.0]
+    sys.exit(1 if main(numbers[0], int(numbers[1]) if numbers[1:] else 0) else 0)

@@ -223,3 +223,13 @@ def test_the_compose_file_has_the_versions_that_were_tested() -> None:
     pins = (ROOT / "constraints.txt").read_text("utf-8").lower().splitlines()
     wanted = [word for word in script.split() if "==" in word]
     assert len(wanted) == 3 and set(wanted) <= set(pins)
+
+
+def test_the_page_has_the_command_of_the_compose_file() -> None:
+    """So that what was run here is what the page tells to run."""
+    script = yaml_files.read(COMPOSE)["services"]["mlflow"]["command"][-1].partition("exec ")[2]
+    page = (ROOT / "docs/experiments.md").read_text("utf-8")
+    (line,) = [line for line in page.splitlines() if line.startswith("mlflow server")]
+    assert line == " ".join(script.split()).replace("/artifacts", "artifacts")
+    for name in yaml_files.read(COMPOSE)["services"]["mlflow"]["environment"]:
+        assert f"{name}=" in page, name
