@@ -23,7 +23,7 @@ import pytest
 from pipeline.core import yaml_files
 from tests.project import PATIENCE, ROOT, environment
 
-COMPOSE = ROOT / "server/compose.yaml"
+COMPOSE = ROOT / "docs/server/compose.yaml"
 
 
 def programs() -> Path | None:
@@ -85,7 +85,7 @@ class Postgres:
 
 @dataclass
 class Server:
-    """MLflow's server as `server/compose.yaml` starts it, but on this machine."""
+    """MLflow's server as `docs/server/compose.yaml` starts it, but on this machine."""
 
     folder: Path
     store: str
@@ -111,7 +111,7 @@ class Server:
         script = service["command"][-1].partition("&& exec ")[2]
         script = script.replace("--host 0.0.0.0 --port 5000", f"--port {self.port}")
         script = script.replace("/artifacts", str(self.folder / "artifacts"))
-        accounts = (ROOT / "server/auth.ini").read_text().replace("/accounts/", f"{self.folder}/")
+        accounts = (ROOT / "docs/server/auth.ini").read_text().replace("/accounts/", f"{self.folder}/")
         (self.folder / "auth.ini").write_text(accounts)
         known = {
             "MLFLOW_BACKEND_STORE_URI": self.store,
