@@ -64,13 +64,18 @@ def write_table(folder: Path, count: int) -> dict[str, Any]:
     """Shards of `BATCH` pictures, as the stage writes them."""
     made, done = rows(count), 0
     while part := list(itertools.islice(made, BATCH)):
-        frame = schema.conformed(pd.DataFrame(part), "photos", "train")
-        tables.write_frame(folder / "data", "photos", frame, by=["batch"], schema=schema.schema())
+        write_shard(folder, part)
         done += len(part)
     return {"pictures": done, "MB": size_of(folder / "data") / 1e6}
 
 
-def share(folder: Path, _: int) -> dict[str, Any]:
+def write_shard(folder: Path, part: list[dict[str, Any]]) -> None:
+    """As the stage ``split`` writes it."""
+    frame = schema.conformed(pd.DataFrame(part), "photos", "train")
+    tables.write_frame(folder / "data", "photos", frame, by=["batch"], schema=schema.schema())
+
+
+def share(folder: Path, count: int) -> dict[str, Any]:
     """`dvc add`, `push`, `checkout`; then a shard more, and add and push again."""
     seconds: dict[str, Any] = {}
 
@@ -92,9 +97,8 @@ def share(folder: Path, _: int) -> dict[str, Any]:
     shutil.rmtree(folder / "data")
     dvc("checkout", "checkout")
     before = size_of(folder / "remote")
-    shard = min((folder / "data").iterdir())
-    more = tables.read_frame(shard).assign(batch=99_999)
-    tables.write_frame(folder / "data", "photos", more, by=["batch"], schema=schema.schema())
+    more = itertools.islice(rows(count + BATCH), count, None)
+    write_shard(folder, list(more))
     dvc("add a shard", "add", "data")
     dvc("push a shard", "push")
     sent = size_of(folder / "remote") - before
