@@ -64,13 +64,18 @@ def write_table(folder: Path, count: int) -> dict[str, Any]:
     """Shards of `BATCH` pictures, as the stage writes them."""
     made, done = rows(count), 0
     while part := list(itertools.islice(made, BATCH)):
-        frame = schema.conformed(pd.DataFrame(part), "photos", "train")
-        tables.write_frame(folder / "data", "photos", frame, by=["batch"], schema=schema.schema())
+        write_shard(folder, part)
         done += len(part)
     return {"pictures": done, "MB": size_of(folder / "data") / 1e6}
 
 
-def share(folder: Path, _: int) -> dict[str, Any]:
+def write_shard(folder: Path, part: list[dict[str, Any]]) -> None:
+    """As the stage ``split`` writes it."""
+    frame = schema.conformed(pd.DataFrame(part), "photos", "train")
+    tables.write_frame(folder / "data", "photos", frame, by=["batch"], schema=schema.schema())
+
+
+def share(folder: Path, count: int) -> dict[str, Any]:
     """`dvc add`, `push`, `checkout`; then a shard more, and add and push again."""
     seconds: dict[str, Any] = {}
 
@@ -92,9 +97,8 @@ def share(folder: Path, _: int) -> dict[str, Any]:
     shutil.rmtree(folder / "data")
     dvc("checkout", "checkout")
     before = size_of(folder / "remote")
-    shard = min((folder / "data").iterdir())
-    more = tables.read_frame(shard).assign(batch=99_999)
-    tables.write_frame(folder / "data", "photos", more, by=["batch"], schema=schema.schema())
+    more = itertools.islice(rows(count + BATCH), count, None)
+    write_shard(folder, list(more))
     dvc("add a shard", "add", "data")
     dvc("push a shard", "push")
     sent = size_of(folder / "remote") - before
@@ -106,11 +110,11 @@ def load(folder: Path, _: int) -> dict[str, Any]:
     start = time.monotonic()
     shards, frame = index(sorted((folder / "data").glob("photos-*.parquet")), SIDE)
     indexed = time.monotonic() - start
-    chosen = np.random.default_rng(0).choice(len(frame), READ).tolist()
+    chosen = np.random.default_rng(0).choice(len(frame), min(READ, len(frame))).tolist()
     start = time.monotonic()
-    for at in range(0, READ, 64):
+    for at in range(0, len(chosen), 64):
         shards.images(chosen[at : at + 64])
-    rate = READ / (time.monotonic() - start)
+    rate = len(chosen) / (time.monotonic() - start)
     return {"pictures": len(frame), "index seconds": indexed, "pictures/s": rate}
 
 
