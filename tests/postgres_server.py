@@ -111,7 +111,9 @@ class Server:
         script = service["command"][-1].partition("&& exec ")[2]
         script = script.replace("--host 0.0.0.0 --port 5000", f"--port {self.port}")
         script = script.replace("/artifacts", str(self.folder / "artifacts"))
-        accounts = (ROOT / "docs/server/auth.ini").read_text().replace("/accounts/", f"{self.folder}/")
+        accounts = (
+            (ROOT / "docs/server/auth.ini").read_text().replace("/accounts/", f"{self.folder}/")
+        )
         (self.folder / "auth.ini").write_text(accounts)
         known = {
             "MLFLOW_BACKEND_STORE_URI": self.store,
