@@ -129,12 +129,16 @@ def sync(
 
 @app.command()
 def ship(
-    folder: Annotated[Path, typer.Argument(help="a trained model, such as checkpoints/projected")],
+    folders: Annotated[
+        list[Path],
+        typer.Argument(help="a trained model, such as checkpoints/projected; of several the mean"),
+    ],
+    to: Annotated[To | None, typer.Option(help="Change but this direction.")] = None,
 ) -> None:
     """Make a model the one that comes along: half precision, in models/pretrained/."""
     from pipeline.use.ship import PRETRAINED, ship  # torch: seconds
 
-    print(f"{PRETRAINED}: {ship(folder):,} bytes; say in its README.md what it can do")
+    print(f"{PRETRAINED}: {ship(folders, to or ''):,} bytes; say in its README.md what it can do")
 
 
 @app.command()
