@@ -1,9 +1,11 @@
 """``python -m tests.bench.recipes OUT [RECIPE…]``: which recipe wins, given as long as the others?
 
 Run it where ``face2anime profile quality && dvc repro recognizer`` was run. Every recipe trains for
-the same processor minutes of one thread on the same faces: as many pairs as a trial says fit. What
-is in ``OUT`` already is not done again. Prints a row a recipe: means over seeds of scores on
-validation images, and the half-width of their 95 % interval.
+the same processor minutes of one thread on the same faces: as many pairs as trials say fit, all
+recipes tried side by side before any trains, on a quiet machine; after that other work slows the
+bench and changes nothing. What is in ``OUT`` already is not done again, so seeds may be shared out
+among processes, or added. Prints a row a recipe: means over seeds of scores on validation images,
+and the half-width of their 95 % interval.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ from pipeline.imaging.align import template_places
 from tests.bench.markdown import markdown
 from tests.project import ROOT
 
-TRIAL_STEPS, TRIALS = 12, 4  # the quickest counts: the first one prepares what later ones share
+TRIAL_STEPS, TRIALS = 12, 4  # the quickest counts: the first prepares what later ones share
 MOST = 300  # validation images of each domain that are scored
 SCORES = {  # column → where a direction's block has it
     "KID": ("quality", "kid"),
@@ -129,16 +131,13 @@ class Bench:
         recognizer = load_recognizer(EVALUATOR.with_name("training"), "cpu")
         return cls((photos, anime), load_held_out(SPLITS, size, MOST), recognizer, evaluator)
 
-    def budget(self, recipe: Recipe, minutes: float) -> int:
-        """Pairs that fit in the processor minutes."""
+    def trial(self, recipe: Recipe) -> float:
+        """Pairs in a processor second."""
         pairs = TRIAL_STEPS * recipe.settings.batch_size
         trial = replace(recipe.settings, budget_images=pairs, sample_count=1)
-        spent = []
-        for _ in range(TRIALS):
-            start = time.process_time()
-            self._train(replace(recipe, settings=trial))
-            spent.append(time.process_time() - start)
-        return int(minutes * 60 / min(spent) * pairs)
+        start = time.process_time()
+        self._train(replace(recipe, settings=trial))
+        return pairs / (time.process_time() - start)
 
     def _train(self, recipe: Recipe, state: Path | None = None) -> TrainResult:
         asked = self.recognizer if recipe.variant.asks_recognizer else None
@@ -171,6 +170,21 @@ class Bench:
                 if metric in block[part]
             }
         return told
+
+
+def budgets(
+    bench: Bench, chosen: Mapping[str, Recipe], minutes: float, path: Path
+) -> dict[str, int]:
+    """Recipe → pairs that fit in the processor minutes; what ``path`` says already stands."""
+    told = read_json(path) if path.exists() else {"minutes": minutes, "pairs": {}}
+    if told["minutes"] != minutes:
+        raise SystemExit(f"{path} is of --minutes {told['minutes']}: give that, or another OUT")
+    missing = {name: recipe for name, recipe in chosen.items() if name not in told["pairs"]}
+    rounds = [{name: bench.trial(recipe) for name, recipe in missing.items()} for _ in range(TRIALS)]
+    told["pairs"] |= {name: int(minutes * 60 * max(r[name] for r in rounds)) for name in missing}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    stage.write_json(path, told)
+    return {name: told["pairs"][name] for name in chosen}
 
 
 def half_width(values: list[float]) -> float:
@@ -209,15 +223,15 @@ def main() -> None:
     known = recipes()
     chosen = {name: known[name] for name in args.recipes or known}
     bench = Bench.load(next(iter(chosen.values())).settings.image_size)
-    done: dict[str, list[dict[str, Any]]] = {}
-    for name, recipe in chosen.items():
-        folders = [args.out / name.replace(" ", "-") / seed for seed in args.seeds.split(",")]
-        missing = [folder for folder in folders if not (folder / "scores.json").exists()]
-        budget = bench.budget(recipe, args.minutes) if missing else 0
-        for folder in missing:
-            settings = replace(recipe.settings, budget_images=budget, seed=int(folder.name))
-            bench.run(replace(recipe, settings=settings), folder)
-        done[name] = [read_json(folder / "scores.json") for folder in folders]
+    pairs = budgets(bench, chosen, args.minutes, args.out / "pairs.json")
+    done: dict[str, list[dict[str, Any]]] = {name: [] for name in chosen}
+    for seed in map(int, args.seeds.split(",")):
+        for name, recipe in chosen.items():
+            folder = args.out / name.replace(" ", "-") / str(seed)
+            if not (folder / "scores.json").exists():
+                settings = replace(recipe.settings, budget_images=pairs[name], seed=seed)
+                bench.run(replace(recipe, settings=settings), folder)
+            done[name].append(read_json(folder / "scores.json"))
         print(markdown(table(done)), flush=True)
 
 

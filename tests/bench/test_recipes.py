@@ -39,6 +39,26 @@ def test_table_has_a_row_a_direction_and_means_over_seeds() -> None:
     assert rows["KID"].tolist() == ["0.20", "0.20", "0.20 ± 0.25", "0.20 ± 0.25"]
 
 
+class Tried:
+    """A bench whose recipes all fit ``rates`` pairs in a second, one rate a round."""
+
+    def __init__(self, rates: list[float]) -> None:
+        self.rates = iter(rates)
+
+    def trial(self, recipe: recipes.Recipe) -> float:
+        return next(self.rates)
+
+
+def test_quickest_trial_sets_the_pairs_once(tmp_path: Path) -> None:
+    one = {"patch": recipes.recipes()["patch"]}
+    path = tmp_path / "out/pairs.json"
+    bench = Tried([1, 3, 2, 2])
+    assert recipes.budgets(bench, one, 2, path) == {"patch": 360}
+    assert recipes.budgets(bench, one, 2, path) == {"patch": 360}  # no further trial
+    with pytest.raises(SystemExit, match="--minutes 2"):
+        recipes.budgets(bench, one, 3, path)
+
+
 def test_what_is_there_is_not_trained_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -46,6 +66,7 @@ def test_what_is_there_is_not_trained_again(
     for seed in (1, 2):
         (tmp_path / f"patch/{seed}").mkdir(parents=True)
         (tmp_path / f"patch/{seed}/scores.json").write_text(json.dumps(run(seed)))
+    (tmp_path / "pairs.json").write_text('{"minutes": 5.0, "pairs": {"patch": 1200}}')
     monkeypatch.setattr("sys.argv", ["recipes", str(tmp_path), "patch", "--seeds", "1,2"])
     recipes.main()
     assert "1.50 ± 6.35" in capsys.readouterr().out
