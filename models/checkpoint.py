@@ -16,6 +16,7 @@ from models.data.conditioning import label_indices, one_hot
 from models.data.light import prepared
 from models.domains import DIRECTIONS, other
 from models.errors import ModelError
+from models.knobs import MOST_PIXELS
 from models.networks.translator import TranslationNetwork
 from models.runtime.device import pick_device
 from models.runtime.files import CONFIG, PRETRAINED, SHIPPED, WEIGHTS
@@ -26,8 +27,6 @@ if TYPE_CHECKING:  # torchvision takes as long to import as torch: only style tr
     from models.style_transfer import StyleTransfer
 
 Network: TypeAlias = "TranslationNetwork | StyleTransfer"
-
-MAX_SIZE = 8192  # pixels of a side, that a config may state
 
 
 class Translator:
@@ -208,7 +207,7 @@ def load_translator(dir: Path | str, device: str = "auto") -> Translator:
     weights, config = read_model(dir / WEIGHTS, dir / CONFIG)
     try:
         variant, image_size = variant_from_dict(config["variant"]), config["image_size"]
-        if type(image_size) is not int or not 0 < image_size <= MAX_SIZE:
+        if type(image_size) is not int or not 0 < image_size <= MOST_PIXELS:
             raise ValueError(f"image_size is {image_size!r}")
         with torch.random.fork_rng():
             network = new_network(variant, image_size, config.get("features"))

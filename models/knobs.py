@@ -17,6 +17,7 @@ from models.errors import ModelError
 
 PRECISIONS = ("auto", "bf16", "fp32")
 DIFF_AUGMENTS = ("colour", "translation", "cutout")  # see models/data/augment.py
+MOST_PIXELS = 1024  # of a side of a face, in settings and in what a file of weights says
 _KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}
 
 

@@ -39,15 +39,21 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@dataclass
-class Postgres:
-    """A database server whose one user has a password."""
+@dataclass(kw_only=True)
+class Started:
+    """A server that a test starts, in a folder of its own, with a password."""
 
     folder: Path
-    bin: Path
     port: int = field(default_factory=free_port)
     password: str = field(default_factory=lambda: secrets.token_hex(8))
     process: subprocess.Popen[bytes] | None = None
+
+
+@dataclass(kw_only=True)
+class Postgres(Started):
+    """A database server whose one user has a password."""
+
+    bin: Path
 
     @property
     def uri(self) -> str:
@@ -83,15 +89,11 @@ class Postgres:
         return subprocess.Popen(command, cwd=self.folder, stdout=out, stderr=out, **who)
 
 
-@dataclass
-class Server:
+@dataclass(kw_only=True)
+class Server(Started):
     """MLflow's server as `docs/server/compose.yaml` starts it, but on this machine."""
 
-    folder: Path
     store: str
-    port: int = field(default_factory=free_port)
-    password: str = field(default_factory=lambda: secrets.token_hex(8))
-    process: subprocess.Popen[bytes] | None = None
 
     @property
     def address(self) -> str:
@@ -158,7 +160,7 @@ def postgres() -> Iterator[Postgres]:
         pytest.skip("no PostgreSQL here: apt-get install postgresql")
     # Its user may not enter the folders of a test.
     folder = Path(tempfile.mkdtemp(prefix="postgres-", dir="/tmp"))
-    made = Postgres(folder, found)
+    made = Postgres(folder=folder, bin=found)
     try:
         made.make()
         made.start()
@@ -171,7 +173,7 @@ def postgres() -> Iterator[Postgres]:
 @contextmanager
 def tracking_server(folder: Path, store: str) -> Iterator[Server]:
     """MLflow's server on ``store``, killed at the end of the block."""
-    server = Server(folder, store)
+    server = Server(folder=folder, store=store)
     try:
         server.start()
         yield server

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from models.data.augment import to_float
 from models.errors import ModelError
+from models.knobs import MOST_PIXELS
 
-MAX_CHANNELS, MAX_SIZE = 512, 8192  # that a config may state
+MAX_CHANNELS = 512  # that a config may state
 
 
 class Recognizer(nn.Module):
@@ -117,7 +118,7 @@ class Recognizer(nn.Module):
 def check_structure(told: Mapping[str, Any]) -> None:
     """Raise ValueError where the `channels` or `image_size` of a config are no network's: a number
     of a stranger must not ask for all of the memory."""
-    for name, most in (("channels", MAX_CHANNELS), ("image_size", MAX_SIZE)):
+    for name, most in (("channels", MAX_CHANNELS), ("image_size", MOST_PIXELS)):
         if type(told[name]) is not int or not 0 < told[name] <= most:
             raise ValueError(f"{name} is {told[name]!r}")
 

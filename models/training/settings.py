@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from models.knobs import PRECISIONS, knob
+from models.knobs import MOST_PIXELS, PRECISIONS, knob
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class TrainSettings:
     accumulate: int = knob(
         1, "micro-batches that a process splits its share of a batch into", above=0, most=65_536
     )
-    image_size: int = knob(64, "pixels of a side", least=16, most=1024, step=4)
+    image_size: int = knob(64, "pixels of a side", least=16, most=MOST_PIXELS, step=4)
     lr: float = knob(2e-4, "learning rate of the generators", above=0, most=1)
     decay_from: float = knob(
         0.5, "share of the budget after which lr falls linearly to 0", least=0, most=1

@@ -15,6 +15,7 @@ from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from crawl.names import nearest
 from crawl.settings import CrawlSettings
+from models.knobs import MOST_PIXELS
 from models.metrics.sizes import MIN_IMAGES, MOST_IMAGES
 from models.recognizer.settings import RecognizerSettings
 from models.training.settings import TrainSettings
@@ -43,9 +44,8 @@ _CRAWL: Any = _crawls("crawl")
 class Compute(Section):
     """Where work runs."""
 
-    workers: int = Field(
-        default=0, ge=0, le=1_000_000
-    )  # processes for the data stages; 0: one per core
+    # Processes for the data stages; 0: one per core.
+    workers: int = Field(default=0, ge=0, le=1_000_000)
     backend: Literal["loky", "threading", "dask"] = "loky"
     dask_scheduler: DaskAddress = ""  # empty: a cluster of ``workers`` on this machine
     device: str = "auto"  # auto, cpu, cuda, cuda:1 …
@@ -102,7 +102,7 @@ class Crawl(_CRAWL):
 class Align(Section):
     """The template both domains are aligned to: two eyes in a square of ``size`` pixels."""
 
-    size: int = Field(ge=16, le=1024)
+    size: int = Field(ge=16, le=MOST_PIXELS)
     eye_distance: float = Field(gt=0.05, lt=0.6)  # between the eyes, as a fraction of the side
     eye_line: float = Field(gt=0.2, lt=0.8)  # height of the eyes, as a fraction of the side
     max_border: float = Fraction  # drop a face whose crop shows more mirrored border than this
@@ -112,18 +112,13 @@ class Faces(Section):
     """Finding anime faces."""
 
     detector: DetectorName | tuple[DetectorName, ...] = "animeface"
-    votes: int = Field(
-        1, ge=1, le=100
-    )  # looks (a detector, or an angle of the cascade) that must agree
+    votes: int = Field(1, ge=1, le=100)  # looks (detectors, angles of the cascade) that must agree
     cascade: str = ""  # OpenCV XML: a path, or a URL with its hash
     cascade_sha256: str = ""
-    cascade_angles: tuple[Annotated[float, Field(ge=-180, le=180)], ...] = (
-        0.0,
-    )  # degrees a picture is turned by: tilted heads
+    # Degrees a picture is turned by: tilted heads.
+    cascade_angles: tuple[Annotated[float, Field(ge=-180, le=180)], ...] = (0.0,)
     annotations: str = ""  # CSV of boxes, or "whole": every picture is the crop of one face
-    detect_size: int = Field(
-        ge=64, le=8192
-    )  # images are scaled to this longest side to detect, at most
+    detect_size: int = Field(ge=64, le=8192)  # longest side of what is searched, pixels, at most
     enlarge: float = Field(
         1.0, ge=1.0, le=16
     )  # times that a smaller image is enlarged to get there
@@ -132,9 +127,7 @@ class Faces(Section):
     min_eye_distance: float = Field(ge=1, le=10_000)  # pixels in the original image
     min_sharpness: float = Field(ge=0, le=1e6)  # variance of the Laplacian of the aligned face
     max_tilt: float = Field(gt=0, le=180)  # degrees
-    min_colour: float = Field(
-        0.0, ge=0, le=200
-    )  # mean chroma in CIE Lab; 0 keeps greyscale pictures
+    min_colour: float = Field(0.0, ge=0, le=200)  # mean chroma in CIE Lab; 0 keeps grey pictures
 
     @model_validator(mode="after")
     def _can_agree(self) -> Faces:
@@ -203,7 +196,7 @@ _Recognizer: Any = section_of(RecognizerSettings, leave_out=("precision", "devic
 class Recognizer(_Recognizer):
     """The attribute network: one for training losses, one, trained apart, for evaluation."""
 
-    image_size: int = Field(ge=16, le=1024)
+    image_size: int = Field(ge=16, le=MOST_PIXELS)
     heads: dict[Word, Annotated[list[Word], Field(min_length=2)]] = Field(min_length=1)
     seed: Seed
 

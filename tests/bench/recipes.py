@@ -180,8 +180,8 @@ def budgets(
     if told["minutes"] != minutes:
         raise SystemExit(f"{path} is of --minutes {told['minutes']}: give that, or another OUT")
     missing = {name: recipe for name, recipe in chosen.items() if name not in told["pairs"]}
-    rounds = [{name: bench.trial(recipe) for name, recipe in missing.items()} for _ in range(TRIALS)]
-    told["pairs"] |= {name: int(minutes * 60 * max(r[name] for r in rounds)) for name in missing}
+    rates = [{name: bench.trial(missing[name]) for name in missing} for _ in range(TRIALS)]
+    told["pairs"] |= {name: int(minutes * 60 * max(r[name] for r in rates)) for name in missing}
     path.parent.mkdir(parents=True, exist_ok=True)
     stage.write_json(path, told)
     return {name: told["pairs"][name] for name in chosen}
