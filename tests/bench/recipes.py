@@ -39,7 +39,7 @@ from pipeline.imaging.align import template_places
 from tests.bench.markdown import markdown
 from tests.project import ROOT
 
-TRIAL_STEPS, TRIALS = 12, 4  # the quickest counts: the first prepares what later ones share
+TRIAL_STEPS, TRIALS = 12, 2  # the quickest counts: the first prepares what later ones share
 MOST = 300  # validation images of each domain that are scored
 SCORES = {  # column → where a direction's block has it
     "KID": ("quality", "kid"),

@@ -52,7 +52,7 @@ class Tried:
 def test_quickest_trial_sets_the_pairs_once(tmp_path: Path) -> None:
     one = {"patch": recipes.recipes()["patch"]}
     path = tmp_path / "out/pairs.json"
-    bench = Tried([1, 3, 2, 2])
+    bench = Tried([1, 3])
     assert recipes.budgets(bench, one, 2, path) == {"patch": 360}
     assert recipes.budgets(bench, one, 2, path) == {"patch": 360}  # no further trial
     with pytest.raises(SystemExit, match="--minutes 2"):
