@@ -191,7 +191,9 @@ def budgets(
     bench: Bench, chosen: Mapping[str, Recipe], minutes: float, path: Path
 ) -> dict[str, int]:
     """Recipe → pairs that fit in the processor minutes; what ``path`` says already stands."""
-    told = read_json(path) if path.exists() else {"minutes": minutes, "pairs": {}}
+    told: dict[str, Any] = {"minutes": minutes, "pairs": {}}
+    if path.exists():
+        told = read_json(path)
     if told["minutes"] != minutes:
         raise SystemExit(f"{path} is of --minutes {told['minutes']}: give that, or another OUT")
     missing = {name: recipe for name, recipe in chosen.items() if name not in told["pairs"]}
