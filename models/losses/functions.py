@@ -118,17 +118,17 @@ def cam(own_logits: Tensor, other_logits: Tensor) -> Tensor:
     return own + other
 
 
-def colour(thumbnails: Tensor, wanted: Tensor) -> Tensor:
+def colour(cells: Tensor, wanted: Tensor) -> Tensor:
     """L_colour = E|C(G(x)) − T(C(x))|, C the luma and chroma (BT.601) of an 8×8 thumbnail.
 
     A discriminator alone lets every translation settle on one hair colour. The thumbnail leaves
     lines and shading free, and T is `Palette.wanted`: hair as light among anime hair as the photo's
-    is among photos'. Luma weighs as much as both chromas.
+    is among photos', in its own hue. Luma weighs as much as both chromas.
 
     Args:
-        thumbnails, wanted: [N, 3, 8, 8], of the translations and what they are to be.
+        cells, wanted: [N, 3, K], of the translations and what they are to be.
     """
-    difference = (thumbnails - wanted).abs()
+    difference = (cells - wanted).abs()
     return difference[:, 0].mean() + difference[:, 1:].mean()
 
 

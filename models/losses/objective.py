@@ -21,7 +21,6 @@ from models.losses.adversarial import FORMS
 from models.losses.penalties import PENALTIES
 from models.losses.pool import ImagePool
 from models.losses.step import Step
-from models.networks.palette import thumbnail
 from models.variants import LOSSES, Variant
 
 Context = Callable[[], AbstractContextManager[object]]
@@ -69,7 +68,7 @@ TERMS: dict[str, Callable[[Step], Tensor]] = {
         lambda s, d: losses.teacher(s.student(d), s.recognized_real(d)[-1].mean((2, 3)))
     ),
     "cam": _both(lambda s, d: losses.cam(*s.cam_logits(d))),
-    "colour": _both(lambda s, d: losses.colour(thumbnail(s.fake(other(d))), s.wanted_colours(d))),
+    "colour": _both(lambda s, d: losses.colour(s.colours(other(d)), s.wanted_colours(d))),
     "attributes": _both(lambda s, d: losses.attributes(s.read(s.fake(other(d))), s.read_real(d))),
 }
 assert tuple(TERMS) == LOSSES

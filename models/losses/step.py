@@ -16,6 +16,7 @@ from models.data.augment import diff_augment, fade_in
 from models.domains import other
 from models.losses import functions as losses
 from models.networks.discriminators import Discriminator
+from models.networks.palette import counted, thumbnail
 from models.networks.training_networks import TrainingNetworks
 from models.networks.translator import code_vector
 from models.recognizer.network import Recognizer
@@ -146,11 +147,15 @@ class Step:
         with torch.no_grad():
             return self.read(self.real[domain])
 
+    def colours(self, domain: str) -> Tensor:
+        """Colours [N, 3, K] of the translations into `domain`."""
+        return counted(thumbnail(self.fake(domain)))
+
     def wanted_colours(self, domain: str) -> Tensor:
-        """The thumbnails that translations of the real images of `domain` are to have."""
+        """Those [N, 3, K] that translations of the real images of `domain` are to have."""
         palette = self.networks.palette
         assert palette is not None
-        return palette.wanted(self.real[domain], domain)
+        return counted(palette.wanted(self.real[domain], domain))
 
     @_once
     def student(self, domain: str) -> Tensor:

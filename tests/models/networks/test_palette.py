@@ -10,7 +10,7 @@ from torch import Tensor
 from models.data.augment import to_float
 from models.data.domain import Domain, open_domain
 from models.data.light import prepared
-from models.networks.palette import LEAST, LOOKED_AT, MOST, Palette, thumbnail
+from models.networks.palette import FREE, LEAST, LOOKED_AT, MOST, Palette, counted, thumbnail
 from tests.models.helpers import domain, variant, write_splits
 
 PLAIN = variant("cyclegan", flip=False)
@@ -51,7 +51,7 @@ def test_the_lightest_photo_becomes_as_light_as_the_lightest_drawing():
     torch.testing.assert_close(back, thumbnail(to_float(photos.images)), rtol=0, atol=1e-5)
 
 
-def test_each_cell_has_colours_of_its_own():
+def test_each_cell_has_a_lightness_of_its_own():
     """Hair that differs is told apart, where skin that is all alike stays the drawings' skin."""
     photos, anime = greys([40, 80]), greys([90, 230])
     anime.images[:, :, 8:] = 200  # the lower half never changes
@@ -61,12 +61,37 @@ def test_each_cell_has_colours_of_its_own():
     assert (below[1] - below[0]).abs().max() <= 2 * LEAST + 1e-6
 
 
-def test_an_outlier_asks_for_no_colour_beyond_the_domain():
+def test_an_outlier_asks_for_no_lightness_beyond_the_domain():
     photos, anime = greys([100, 102]), greys([120, 140])
     white = to_float(greys([255]).images)
     wanted = fitted(photos, anime).wanted(white, "photos")
     most = (130 + MOST * 10) / 127.5 - 1
     assert luma(wanted).item() == pytest.approx(most, abs=1e-5)
+
+
+def flat(*colours: tuple[int, int, int]) -> Domain:
+    """A domain of images of one colour each."""
+    images = torch.tensor(colours, dtype=torch.uint8)[:, :, None, None].repeat(1, 1, 16, 16)
+    ids = [str(i) for i in range(len(colours))]
+    return Domain(images, ids, pd.DataFrame(index=range(len(colours))))
+
+
+def test_black_stays_black_where_photos_are_brown_and_drawings_are_of_every_colour():
+    """With means and deviations of chroma, as Reinhard et al. have it, it would be blue."""
+    photos = flat((20, 20, 20), (120, 80, 50), (200, 160, 90))
+    anime = flat((20, 20, 20), (200, 60, 60), (60, 200, 60), (60, 60, 200))
+    wanted = fitted(photos, anime).wanted(to_float(photos.images), "photos")
+    assert wanted[0, 1:].abs().max() < 1e-6
+    photo = thumbnail(to_float(photos.images))
+    gain = wanted[1:, 1:] / photo[1:, 1:]
+    assert gain.min() > 1 and gain.max() - gain.min() < 1e-4  # more colourful, of the same hue
+
+
+def test_nothing_is_asked_where_a_fringe_may_cover_a_forehead():
+    thumbnails = torch.zeros(2, 3, 8, 8)
+    thumbnails[:, :, *FREE] = 1
+    assert counted(thumbnails).shape == (2, 3, 48)
+    assert counted(thumbnails).sum() == 0
 
 
 def test_before_it_is_fitted_it_asks_for_the_colours_there_are():
@@ -77,11 +102,13 @@ def test_before_it_is_fitted_it_asks_for_the_colours_there_are():
 def test_photos_are_looked_at_as_training_sees_them():
     photos, anime = domain("photos", 8), domain("anime", 8)
     seen = thumbnail(prepared(to_float(photos.images), "photos", True))
-    mean = fitted(photos, anime, match_light=True).photos[0]
-    torch.testing.assert_close(mean, seen.mean(0), rtol=0, atol=1e-6)
+    mean = fitted(photos, anime, match_light=True).photos_luma[0]
+    torch.testing.assert_close(mean, seen[:, 0].mean(0), rtol=0, atol=1e-6)
     mirrored = Palette()
     mirrored.fit({"photos": photos, "anime": anime}, variant("cyclegan", flip=True))
-    torch.testing.assert_close(mirrored.photos, mirrored.photos.flip(3), rtol=0, atol=1e-6)
+    torch.testing.assert_close(
+        mirrored.photos_luma, mirrored.photos_luma.flip(2), rtol=0, atol=1e-6
+    )
 
 
 def test_a_large_domain_is_looked_at_evenly():
@@ -92,8 +119,8 @@ def test_a_large_domain_is_looked_at_evenly():
         pd.DataFrame(index=range(2 * half)),
     )
     palette = fitted(large, greys([0, 255]))
-    assert palette.photos[0, 0].mean().item() == pytest.approx(0, abs=1e-3)
-    assert palette.photos[1, 0].mean().item() == pytest.approx(1, abs=1e-3)
+    assert palette.photos_luma[0].mean().item() == pytest.approx(0, abs=1e-3)
+    assert palette.photos_luma[1].mean().item() == pytest.approx(1, abs=1e-3)
 
 
 def test_streamed_images_give_the_same_colours(tmp_path):
@@ -102,4 +129,5 @@ def test_streamed_images_give_the_same_colours(tmp_path):
     one, other = Palette(), Palette()
     one.fit(streamed, PLAIN)
     other.fit({d: x.take(range(len(x))) for d, x in streamed.items()}, PLAIN)
-    assert torch.equal(one.photos, other.photos) and torch.equal(one.anime, other.anime)
+    pairs = zip(one.buffers(), other.buffers(), strict=True)
+    assert all(torch.equal(streamed, held) for streamed, held in pairs)
