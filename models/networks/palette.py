@@ -17,7 +17,7 @@ from models.variants import Variant
 CELLS = 8  # a side of the thumbnail: too few for lines and shading, enough for hair and skin
 # The rows and columns where a fringe may cover what is a bare forehead in the photo, and eyes are
 # larger: no colour is asked for there.
-FREE = slice(1, 5), slice(2, 6)
+FREE = slice(2, 4), slice(2, 6)
 MOST = 2.5  # deviations from the mean: no outlier asks for a lightness that the other domain lacks
 LOOKED_AT = 4096  # images of a domain, evenly through it; more change no mean by a grey level
 BATCH = 256
@@ -76,7 +76,7 @@ class Palette(nn.Module):
 
 
 def counted(thumbnails: Tensor) -> Tensor:
-    """The cells that have a colour to keep, all but `FREE`: [N, 3, 8, 8] → [N, 3, 48]."""
+    """The cells that have a colour to keep, all but `FREE`: [N, 3, 8, 8] → [N, 3, 56]."""
     rows, columns = FREE
     above, beside, below = thumbnails.tensor_split((rows.start, rows.stop), 2)
     left, _, right = beside.tensor_split((columns.start, columns.stop), 3)
