@@ -5,7 +5,7 @@ the same processor minutes of one thread on the same faces: as many pairs as tri
 recipes tried side by side before any trains, on a quiet machine; after that other work slows the
 bench and changes nothing. What is in ``OUT`` already is not done again, so seeds may be shared out
 among processes, or added. Prints a row a recipe: means over seeds of scores on validation images,
-and the half-width of their 95 % interval.
+and the half-width of their 95 % interval; draws ``pictures-SEED.png``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ import pandas as pd
 import torch
 from scipy.stats import t as student
 
-from models.checkpoint import save_translator, untrained_translator
+from models.checkpoint import load_translator, save_translator, untrained_translator
+from models.data.augment import channels_last
 from models.data.domain import Domain
 from models.domains import DIRECTIONS, DOMAINS
 from models.recognizer.network import Recognizer
@@ -36,11 +37,13 @@ from pipeline.core import params, stage, yaml_files
 from pipeline.core.paths import EVALUATOR, SPLITS
 from pipeline.evaluate.evaluator import Evaluator
 from pipeline.evaluate.measure import evaluate_direction, load_held_out, load_some
+from pipeline.figures.sheets import contact_sheet
 from pipeline.imaging.align import template_places
 from tests.bench.markdown import markdown
 from tests.project import ROOT
 
 TRIAL_STEPS, TRIALS = 10, 2  # the quickest trial counts
+ROW = 10  # photos of the sheet
 SHOWN = 4  # held-out images that a training itself looks at: its curves are not asked for
 MOST = 300  # validation images of each domain that are scored
 SCORES = {  # column → where a direction's block has it
@@ -186,6 +189,17 @@ class Bench:
             }
         return told
 
+    def pictures(self, path: Path, folders: Mapping[str, Path]) -> None:
+        """Write a PNG: validation photos, and what each recipe's weights make of them, in rows."""
+        photos = self.held["val"]["photos"].take(range(ROW))
+        rows = {"photos": photos.images}
+        for name, folder in folders.items():
+            translator = load_translator(folder, "cpu")
+            rows[name] = translator.translate(photos.images, next(iter(DIRECTIONS)), photos.labels)
+        images = [face for row in rows.values() for face in channels_last(row)]
+        captions = [text for name in rows for text in (name, *[""] * (ROW - 1))]
+        contact_sheet(path, images, captions, columns=ROW)
+
 
 def budgets(
     bench: Bench, chosen: Mapping[str, Recipe], minutes: float, path: Path
@@ -242,13 +256,15 @@ def main() -> None:
     bench = Bench.load(next(iter(chosen.values())).settings.image_size)
     pairs = budgets(bench, chosen, args.minutes, args.out / "pairs.json")
     done: dict[str, list[dict[str, Any]]] = {name: [] for name in chosen}
-    for seed in map(int, args.seeds.split(",")):
-        for name, recipe in chosen.items():
-            folder = args.out / name.replace(" ", "-") / str(seed)
+    for seed in args.seeds.split(","):
+        folders = {name: args.out / name.replace(" ", "-") / seed for name in chosen}
+        for name, folder in folders.items():
             if not (folder / "scores.json").exists():
-                settings = replace(recipe.settings, budget_images=pairs[name], seed=seed)
-                bench.run(replace(recipe, settings=settings), folder)
+                settings = chosen[name].settings
+                settings = replace(settings, budget_images=pairs[name], seed=int(seed))
+                bench.run(replace(chosen[name], settings=settings), folder)
             done[name].append(read_json(folder / "scores.json"))
+        bench.pictures(args.out / f"pictures-{seed}.png", folders)
         print(markdown(table(done)), flush=True)
 
 

@@ -48,6 +48,9 @@ class Tried:
     def trial(self, recipe: recipes.Recipe) -> float:
         return next(self.rates)
 
+    def pictures(self, path: Path, folders: dict[str, Path]) -> None:
+        path.write_text(" ".join(folders))
+
 
 def test_quickest_trial_sets_the_pairs_once(tmp_path: Path) -> None:
     one = {"patch": recipes.recipes()["patch"]}
@@ -62,11 +65,12 @@ def test_quickest_trial_sets_the_pairs_once(tmp_path: Path) -> None:
 def test_what_is_there_is_not_trained_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(recipes.Bench, "load", lambda size: None)
+    monkeypatch.setattr(recipes.Bench, "load", lambda size: Tried([]))
     for seed in (1, 2):
         (tmp_path / f"patch/{seed}").mkdir(parents=True)
         (tmp_path / f"patch/{seed}/scores.json").write_text(json.dumps(run(seed)))
     (tmp_path / "pairs.json").write_text('{"minutes": 5.0, "pairs": {"patch": 1200}}')
     monkeypatch.setattr("sys.argv", ["recipes", str(tmp_path), "patch", "--seeds", "1,2"])
     recipes.main()
+    assert (tmp_path / "pictures-2.png").read_text() == "patch"
     assert "1.50 ± 6.35" in capsys.readouterr().out
