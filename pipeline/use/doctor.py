@@ -18,6 +18,7 @@ from threading import Thread
 from typing import Any
 from urllib.parse import urlsplit
 
+from crawl.secrets import bare
 from models.errors import ModelError
 from models.public.table import TABLE
 from pipeline.core import paths
@@ -136,7 +137,7 @@ def _store() -> Iterator[Finding]:
 
     uri = store_uri()
     scheme = urlsplit(uri).scheme
-    shown = uri.rpartition("@")[2]  # no password
+    shown = bare(uri)
     if scheme in ("http", "https"):
         yield _served(uri, shown)
     elif scheme == "sqlite":
