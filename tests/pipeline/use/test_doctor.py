@@ -128,7 +128,7 @@ def test_the_store_on_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
         Thread(target=server.serve_forever, daemon=True).start()
         address = f"127.0.0.1:{server.server_port}"
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:secret@{address}/good")
-        assert one(doctor._store) == Finding("MLflow store", f"{address}/good")
+        assert one(doctor._store) == Finding("MLflow store", f"http://{address}/good")
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://{address}/bad")
         assert "answers 503" in one(doctor._store).told and one(doctor._store).fails
         server.shutdown()
