@@ -43,6 +43,13 @@ def one_line_of(error: BaseException) -> str:
     return f"{_words(error)}: an error of this program"
 
 
+def of_its_place(error: BaseException) -> str:
+    """As `one_line_of` where a file is whole and its place is the trouble: a full disk, another
+    process, a right that lacks. Empty elsewhere."""
+    told = (_disk(each) or _in_use(each) for each in causes(error))
+    return next(filter(None, told), "")
+
+
 def causes(error: BaseException) -> Iterator[BaseException]:
     """``error``, what it was raised from or on the way of, and the members of groups; each once."""
     todo, seen = [error], set[int]()
@@ -196,6 +203,10 @@ def _worker(error: BaseException) -> str:
 def _database(error: BaseException) -> str:
     if _says(error, _DAMAGED_STORE):
         return f"a database is damaged ({_words(error)}): move that file away for a new one"
+    return _in_use(error)
+
+
+def _in_use(error: BaseException) -> str:
     if _says(error, _LOCKED):
         return f"a database is in use by another process ({_words(error)}): wait for its end"
     if _says(error, _READ_ONLY):

@@ -11,13 +11,14 @@ import importlib.util
 import logging
 import os
 import sys
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from filelock import FileLock
 
+from models.failures import of_its_place
 from pipeline.core import stage, store_file, view
 from pipeline.core.errors import StageError
 from pipeline.core.store_file import SQLITE as SQLITE
@@ -96,7 +97,9 @@ def failures() -> tuple[type[Exception], ...]:
 
 
 def reason(error: Exception) -> str:
-    """An error of MLflow or of the network in a line of at most 200 characters."""
+    """An error of MLflow or of the network in a short line."""
+    if told := of_its_place(error):
+        return told
     text = " ".join(str(error).split()) or type(error).__name__
     for mark, told in (
         ("401", "401: it asks for a name and password"),
@@ -176,6 +179,8 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 def unusable(error: Exception) -> StageError:
     """What to do about a local store that raised ``error``."""
+    if told := of_its_place(error):  # the file is whole: to move it away would be a loss
+        return StageError(f"{local_file()} cannot be used: {told}")
     remedy = "move it away for a new one"
     if "schema" in str(error) or "revision" in str(error):
         remedy = f"mlflow db upgrade '{local_uri()}', or {remedy}"
@@ -240,11 +245,14 @@ def _opened(uri: str) -> mlflow.MlflowClient:
     # It would tell each failure in dozens of lines; we tell it in one.
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     select(uri)
-    if uri.startswith(DATABASES):  # it would ask one that is down for minutes, without a word
+    one_at_a_time: AbstractContextManager[Any] = nullcontext()  # a server's answer may take long
+    if uri.startswith(DATABASES):
+        # It would ask one that is down for minutes, without a word.
         importlib.import_module("mlflow.store.db.utils").MAX_RETRY_COUNT = 1  # type: ignore[attr-defined]
+        # Two processes that migrate a fresh one at once both fail.
+        one_at_a_time = FileLock(stage.cache_dir() / "mlflow.lock")
     client = mlflow.MlflowClient(uri)
-    # Two processes that migrate a fresh SQLite store at once both fail: one at a time.
-    with FileLock(stage.cache_dir() / "mlflow.lock"):
+    with one_at_a_time:
         for name in view.ABOUT:
             experiment_id(client, name)
         if uri == local_uri():

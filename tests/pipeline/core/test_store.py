@@ -19,6 +19,7 @@ from pathlib import Path
 import mlflow
 import pandas as pd
 import pytest
+from filelock import FileLock, Timeout
 
 from pipeline import cli
 from pipeline.core import backlog, store, tracking, view
@@ -154,7 +155,56 @@ def test_a_store_that_may_not_be_written_is_told(project: Path):
     )  # fmt: skip
     said = done.stderr.strip().splitlines()
     assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
-    assert "mlflow.db cannot be used" in said[-1] and "readonly" in said[-1], done.stderr
+    assert "mlflow.db cannot be used: a file may not be written" in said[-1], done.stderr
+    assert "readonly" in said[-1] and "make it writable" in said[-1], done.stderr
+
+
+# On a disk that ends with the store.
+SMALL_DISK = "mkdir small && mount -t tmpfs -o size=$(( $(du -k mlflow.db | cut -f1) + 256 ))k "
+SMALL_DISK += 'tmpfs small && cp mlflow.db small && cd small && exec "$@"'
+FILL = """
+import os
+from pathlib import Path
+with open("rest", "wb", buffering=0) as file:
+    try:
+        while file.write(bytes(1024)):
+            pass
+    except OSError:
+        pass
+"""
+FULL_IN_THE_MIDDLE = f"""
+from pipeline.core import tracking
+with tracking.stage_run("train@x", {{"size": 64}}, tags={{"device": "cpu"}}) as run:
+    run.metrics({{"before": 1}}){FILL.replace(chr(10), chr(10) + "    ")}
+    for number in range(40):
+        run.metrics({{f"after{{number}}": number for number in range(400)}})
+print("trained to the end")
+"""
+
+
+def on_a_small_disk(project: Path, script: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["unshare", "-rm", "sh", "-c", SMALL_DISK, "sh", sys.executable, "-c", script],
+        cwd=project, text=True, capture_output=True, env=environment(PYTHONPATH=str(ROOT)),
+        timeout=PATIENCE,
+    )  # fmt: skip
+
+
+@pytest.mark.skipif(not can_mount(), reason="no mounting in a namespace of this user")
+def test_a_store_on_a_full_disk_is_told_in_one_line(project: Path):
+    done = on_a_small_disk(project, f"{FILL}{LOG}")
+    said = done.stderr.strip().splitlines()
+    assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
+    assert "mlflow.db cannot be used: the disk is full: free some of it" in said[-1], done.stderr
+
+
+@pytest.mark.skipif(not can_mount(), reason="no mounting in a namespace of this user")
+def test_a_disk_that_becomes_full_ends_no_training_of_its_log(project: Path):
+    done = on_a_small_disk(project, FULL_IN_THE_MIDDLE)
+    assert done.returncode == 0 and done.stdout == "trained to the end\n", done.stderr
+    told = "MLflow takes no more of this run: the disk is full"
+    assert done.stderr.count(told) == 1 and done.stderr.count("MLflow") == 1, done.stderr
+    assert "Traceback" not in done.stderr, done.stderr
 
 
 @pytest.mark.parametrize("part", [0.0, 0.1, 0.5, 0.99])
@@ -215,6 +265,28 @@ def test_a_server_that_asks_for_a_password_names_it(project: Path, monkeypatch, 
         log()
     assert "MLFLOW_TRACKING_PASSWORD" in capsys.readouterr().err
     assert len(local_runs(project)) == 1
+
+
+def test_no_lock_is_held_while_a_server_is_waited_for(project: Path, monkeypatch, capsys):
+    """Or every other stage would wait with this one, without a word."""
+    held: list[str] = []
+
+    def look(handler: Refusing) -> None:
+        for lock in (project / ".cache").rglob("*.lock"):
+            try:
+                with FileLock(lock, blocking=False):
+                    pass
+            except Timeout:
+                held.append(lock.name)
+        handler.send_error(401)
+
+    monkeypatch.setattr(Refusing, "do_GET", look)
+    with refusing() as address:
+        log()  # the locks' files are there
+        assert list((project / ".cache").rglob("*.lock"))
+        monkeypatch.setenv(store.NAMED, address)
+        log()
+    assert "MLflow at" in capsys.readouterr().err and held == []
 
 
 @contextmanager
