@@ -2,7 +2,7 @@
 
 Three things tell it: an image's id is the sha256 of its pixels (of its bytes, as a site sent it),
 weights and training states carry their own hash, and dvc.lock has the md5 of every output. DVC
-itself does not look again at what lies in its cache.
+itself does not look again at what lies in its cache, or should lie there.
 """
 
 from __future__ import annotations
@@ -117,6 +117,25 @@ def outputs(seen: SEEN) -> Iterator[str]:
                     yield f"{path} is not what dvc.lock has: `dvc repro {stage}`, or `dvc checkout`"
 
 
+def uncached() -> Iterator[str]:
+    """Outputs that are here and not in DVC's cache: when its disk is full, `dvc repro` says so on
+    its way and ends well, and the next `dvc push` has nothing to send."""
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        with Repo() as repo:
+            lacking = repo.data_status()["not_in_cache"]
+    except DvcException:  # no project of DVC's
+        return
+    for path in map(Path, lacking):
+        if path.exists():
+            yield (
+                f"{path} is not in DVC's cache, whose disk may be full: free some of it, then "
+                f"`dvc commit -f {path}`"
+            )
+
+
 def _files(path: Path, md5: str) -> Iterator[tuple[Path, str]]:
     """The files of an output and their md5s; none where DVC's list of a folder is not here."""
     if not md5.endswith(".dir"):
@@ -143,7 +162,7 @@ def _md5(path: Path) -> str:
 def verify() -> tuple[list[str], SEEN]:
     """All problems, and how much was looked at."""
     seen: SEEN = Counter()
-    return [*images(seen), *weights(seen), *outputs(seen)], seen
+    return [*images(seen), *weights(seen), *outputs(seen), *uncached()], seen
 
 
 def sampled() -> Iterator[tuple[str, str, bool, str]]:

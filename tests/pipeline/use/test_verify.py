@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +19,7 @@ from models.training.state import save_state
 from pipeline.core import tables, yaml_files
 from pipeline.imaging.images import pixel_id
 from pipeline.use import verify
+from tests.project import environment
 
 
 def face(number: int) -> np.ndarray:
@@ -98,6 +102,41 @@ def test_dvcs_own_copy_is_looked_at(project: Path) -> None:
     flip(copy, 0.5)
     problems, _ = verify.verify()
     assert str(copy) in problems[0] and "data/raw/raw-00000.parquet" in problems[0]
+
+
+OUTPUTS = """
+stages:
+  make:
+    cmd: mkdir -p data/folder && echo x > data/folder/x && echo y > data/y && echo z > data/z.json
+    outs: [data/folder, data/y, {data/z.json: {cache: false}}]
+"""
+
+
+def dvc(*words: str) -> None:
+    command = [sys.executable, "-m", "dvc", *words]
+    subprocess.run(command, env=environment(), check=True, capture_output=True)
+
+
+def test_what_a_full_disk_kept_out_of_dvcs_cache_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`dvc repro` ends well then, with dvc.lock written."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    Path("dvc.yaml").write_text(OUTPUTS)
+    dvc("init", "-q", "--no-scm")
+    dvc("repro", "-q")
+    assert verify.verify()[0] == []
+    shutil.rmtree(verify.CACHE)
+    problems, _ = verify.verify()
+    assert len(problems) == 2 and all("is not in DVC's cache" in line for line in problems)
+    for line, path in zip(sorted(problems), ("data/folder", "data/y"), strict=True):
+        assert line.startswith(f"{path} ") and line.endswith(f"`dvc commit -f {path}`")
+        dvc("commit", "-f", path)
+    assert verify.verify()[0] == []
+    shutil.rmtree("data")  # what is not here either was never pulled
+    shutil.rmtree(verify.CACHE)
+    assert verify.verify()[0] == []
 
 
 def test_the_doctor_names_the_command(project: Path) -> None:
