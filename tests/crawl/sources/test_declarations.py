@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from crawl.errors import CrawlError
+from crawl.names import NAME
 from crawl.sources.base import SOURCES, parse_source
 
 VALUES = {
@@ -58,3 +59,8 @@ def test_a_type_that_is_none(kind: object) -> None:
 @pytest.mark.parametrize("name", ["a b", "../x", "a/b", "", "\n", "ä", 7, None, ["a"], "x" * 99])
 def test_a_name_that_is_none(name: object) -> None:
     assert refusal(declared("danbooru", name=name)).startswith("source ")
+
+
+def test_a_pattern_is_told_as_it_stands() -> None:
+    """In lower case it would allow other names than it does."""
+    assert f"'^{NAME}$'" in refusal(declared("danbooru", name="A b")) and NAME.lower() != NAME

@@ -182,6 +182,18 @@ def test_a_bad_entry_of_the_zip_is_one_counted_row(
     assert found.counts["corrupt"] == 2  # this one, and the one that is broken anyway
 
 
+def test_a_zip_of_too_many_entries_is_refused_before_it_is_read(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.make_archive(str(folder / "img_align_celeba"), "zip", folder / "img_align_celeba")
+    shutil.rmtree(folder / "img_align_celeba")
+    monkeypatch.setattr("crawl.archives.containers._MAX_DIRECTORY", 500)
+    monkeypatch.setattr(zipfile, "ZipFile", lambda *_, **__: pytest.fail("opened"))
+    with pytest.raises(StageError, match=r"img_align_celeba\.zip .*table of contents") as caught:
+        photos(folder)
+    assert "\n" not in str(caught.value)
+
+
 WRONG: dict[str, tuple[str, str]] = {
     "empty": ("", "is empty"),
     "a count alone": ("12\n", "is empty"),

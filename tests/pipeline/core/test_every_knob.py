@@ -122,6 +122,25 @@ def test_wrong_losses(losses: object) -> None:
     )
 
 
+# Each was a traceback, had no end, or was taken.
+NONSENSE: list[tuple[str, Any]] = [
+    ("web.timeout", INF), ("align.size", 1_000_000), ("train.pool_size", 1e12),
+    ("train.pool_size", 10**12), ("evaluate.seed", -1), ("web.rate", 1e-300),
+    ("evaluate.bootstrap", 1e12), ("evaluate.bootstrap", 10**12), ("web.retries", 1e9),
+    ("web.retries", 10**9), ("faces.detect_size", 10**9), ("train.ema_half_life", INF),
+    *((f"{section}.seed", wrong) for section in params.SECTIONS
+      if "seed" in params.SECTIONS[section].model_fields for wrong in (-1, 2**70, True)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("knob", "wrong"), NONSENSE)
+def test_nonsense_that_was_met_is_refused(knob: str, wrong: object) -> None:
+    section, key = knob.split(".")
+    line = refusal({**DEMO, section: {**DEMO[section], key: wrong}})
+    assert line.startswith(f"params.yaml: section '{section}': key '{key}' is ")
+    assert "\n" not in line
+
+
 MISFITS = {
     "dedupe.unsure_bits": ({"same_bits": 40, "unsure_bits": 30}, "unsure_bits is below same_bits"),
     "faces.votes": ({"votes": 2}, "votes 2 can never agree"),

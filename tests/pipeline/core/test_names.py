@@ -20,8 +20,8 @@ from tests.project import ROOT, environment
 
 BAD = [
     "../../victim", "/tmp/victim", "a/b", "x; touch y", "$(touch y)", "`touch y`", "a'b", "-x",
-    "a\ntouch y", "a'\ntouch y\n'", "a b", "a.b", "${variants}", "a@b", "", "é", "1", "a" * 65, 1,
-    None, True,
+    "<script>alert(1)</script>", "a\ntouch y", "a'\ntouch y\n'", "a b", "a.b", "${variants}", "a@b",
+    "", "é", "1", "a" * 65, 1, None, True,
 ]  # fmt: skip
 PACKAGES = ("crawl", "face2anime", "models", "pipeline")
 CLEAN = ["a", "Z-9_", "xgan_all", "a" * 64]

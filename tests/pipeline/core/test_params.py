@@ -53,6 +53,21 @@ def test_ill_typed_value_is_shown(tmp_path: Path, value: object) -> None:
         params.load(params.Train, path)
 
 
+def test_value_and_pattern_are_told_as_they_stand(tmp_path: Path) -> None:
+    path = with_change(tmp_path, lambda content: content["celeba"].update(eyes="My.ONNX"))
+    with pytest.raises(StageError) as caught:
+        params.load(params.Celeba, path)
+    line = str(caught.value)
+    assert "key 'eyes' is 'My.ONNX': string" in line and r"|mesh|none|.+\.onnx)$'" in line
+
+
+def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").mkdir()
+    with pytest.raises(StageError, match=r"params\.yaml is unreadable .*Is a directory") as caught:
+        params.load(params.Train, tmp_path / "params.yaml")
+    assert "\n" not in str(caught.value) and "face2anime profile demo" in str(caught.value)
+
+
 @pytest.mark.parametrize(("images", "shown"), [([""], "''"), ([123], "123"), ("a.jpg", "'a.jpg'")])
 def test_an_exclusion_that_names_nothing_is_refused(tmp_path: Path, images, shown: str) -> None:
     path = with_change(tmp_path, lambda content: content["exclude"].update(images=images))

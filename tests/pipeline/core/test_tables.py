@@ -136,6 +136,32 @@ def test_a_failed_stage_leaves_the_old_folder(
     assert [path.name for path in Path("data").rglob("*") if path.is_file()] == ["kept"]
 
 
+def test_a_broken_picture_is_told_by_its_shard_and_id(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    broken = frame(6)
+    broken.loc[2, "image"]["bytes"] = b"\x00PNG\r\n"
+    tables.write_frame(Path("data/anime"), "anime", broken)
+    path = "data/anime/anime-00000.parquet"
+    told = rf"image {broken.loc[2, 'id']} in {path} is no readable picture: delete {path} .*repro"
+    with pytest.raises(StageError, match=told):
+        tables.decode(b"\x00PNG\r\n")
+    with pytest.raises(StageError, match="8 bytes"):  # of none of the tables
+        tables.decode(b"\x00" * 8)
+
+
+@pytest.mark.parametrize("part", [0.0, 0.5, 0.9, 0.999])
+def test_a_shard_that_is_cut_off_is_told_with_what_to_do(tmp_path: Path, part: float) -> None:
+    tables.write_frame(tmp_path, "x", frame(20))
+    path = tmp_path / "x-00000.parquet"
+    data = path.read_bytes()
+    path.write_bytes(data[: int(part * len(data))])
+    with pytest.raises(StageError, match="damaged or cut off .*: delete .*dvc repro") as caught:
+        tables.read_frame(tmp_path)
+    assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
 def test_missing_table_says_what_to_run(tmp_path: Path) -> None:
     with pytest.raises(StageError, match="dvc repro"):
         tables.read_frame(tmp_path / "absent")

@@ -5,9 +5,14 @@ The posts are on the demo's server on loopback, asked over real HTTP.
 
 from __future__ import annotations
 
+import errno
+import gc
 import hashlib
 import json
+import os
 import shutil
+import sqlite3
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +25,9 @@ from crawl.errors import CrawlError, SourceError
 from crawl.outcomes import Outcome
 from crawl.posts import Post
 from crawl.run import Result
+from crawl.state import State
 from pipeline.core import stage, tables
+from pipeline.core.commands import mistakes_in_one_line
 from pipeline.core.errors import StageError
 from pipeline.core.exclude import Exclusions
 from pipeline.core.paths import FAILURES, POSTS, RAW
@@ -209,6 +216,41 @@ def store(folder: Path, sizes: list[tuple[str, int, int]]) -> dict[str, Any]:
     assert tally.outcomes == {"ok": len(sizes)} and tally.frame().empty
     found = sorted(folder.glob("raw-*.parquet"))
     return {path.stem: sorted(map(int, pd.read_parquet(path)["post_id"])) for path in found}
+
+
+def full(*_: object, **__: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "data/raw")
+
+
+def full_database(self: State, *_: object) -> None:
+    raise sqlite3.OperationalError("database or disk is full")
+
+
+@pytest.mark.parametrize(
+    ("what", "fails"),
+    [
+        ("pipeline.core.tables.write_shards", full),
+        ("crawl.state.write_whole", full),
+        ("crawl.state.State.record", full_database),
+    ],
+)
+def test_a_full_disk_is_one_line_and_no_second_error(
+    what: str, fails: Any, booru: FakeRun, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    run(30)
+    before, beside = shards(), []
+    shutil.rmtree(".cache/crawl")
+    monkeypatch.setattr(what, fails)
+    monkeypatch.setattr(sys, "unraisablehook", beside.append)
+    capsys.readouterr()
+    with pytest.raises(SystemExit), mistakes_in_one_line("crawl"):
+        crawl.main()
+    gc.collect()
+    said = capsys.readouterr().err
+    assert said.strip().splitlines()[-1].startswith("crawl: the disk is full")
+    assert "Traceback" not in said and "Runner" not in said and beside == []
+    assert shards() == before and not list(Path("data").glob(".raw.*"))
 
 
 def test_a_batch_that_outgrows_its_shard_goes_on_beside_it(tmp_path: Path) -> None:

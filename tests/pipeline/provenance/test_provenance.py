@@ -150,6 +150,16 @@ def test_a_prefix_of_several_ids_lists_them_and_a_short_one_is_none(tmp_path, mo
         provenance.trace("abcde")
 
 
+@pytest.mark.parametrize("name", ["", " ", "\n"])
+def test_a_name_that_is_none_is_refused(tmp_path, monkeypatch, name: str) -> None:
+    """No md5 is what many posts have."""
+    monkeypatch.chdir(tmp_path)
+    row = dict.fromkeys(["source", "post_id", "url", "md5"], "")
+    tables.write_file(POSTS, pd.DataFrame([row, row]))
+    with pytest.raises(StageError, match=f"no image '{name}' in the tables that are here"):
+        provenance.trace(name)
+
+
 def test_bytes_that_two_sources_have_are_shown_at_either(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     for source in ("a", "b"):
