@@ -12,6 +12,7 @@ import pytest
 
 from pipeline.core import locks, space, tables
 from pipeline.core.errors import StageError
+from tests.faults.faults import READ_ONLY, can_mount
 from tests.project import ROOT, environment
 
 HOLD = """
@@ -112,6 +113,19 @@ def test_two_runs_of_one_stage_are_one_after_the_other(here: Path) -> None:
     first.communicate("")
     assert first.returncode == 0
     assert subprocess.run(command, input="", text=True, env=env, stdout=pipe).returncode == 0
+
+
+@pytest.mark.skipif(not can_mount(), reason="no mounting in a namespace of this user")
+def test_a_project_that_may_not_be_written_is_told_in_one_line(here: Path) -> None:
+    Path("params.yaml").write_text("compute: {}\n")
+    command = ["unshare", "-rm", "sh", "-c", f'{READ_ONLY} && exec "$@"', "sh"]
+    done = subprocess.run(
+        [*command, sys.executable, "-c", STAGE], capture_output=True, text=True, input="",
+        env=environment(PYTHONPATH=str(ROOT)),
+    )  # fmt: skip
+    (line,) = done.stderr.splitlines()
+    assert done.returncode == 1 and done.stdout == "" and line.startswith("split: ")
+    assert "read-only file system: make it writable" in line and names(here) == ["params.yaml"]
 
 
 def test_a_name_of_a_lock_is_no_path(here: Path) -> None:
