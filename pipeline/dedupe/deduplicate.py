@@ -26,6 +26,7 @@ from pipeline.duplicates.registration import Likeness, compare, shrink
 from pipeline.duplicates.rules import ALL, COPIES, SAME_PIXELS, VARIANT, decide, keepers
 from pipeline.imaging.attributes import ATTRIBUTES, MEASURED, UNKNOWN, from_tags, known_or_measured
 
+AT_ONCE = 1 << 16  # pairs whose pixels are in memory: less than a gigabyte
 ANY_COLOURS_BITS = 64  # of 256: this close, the pixels decide however the coarse colours differ
 Image = dict[str, Any]  # {"bytes", "path"}
 
@@ -100,18 +101,26 @@ def _settle(
             most alike is left.
     """
     unsure = pairs.index[pairs["bits"] > settings.same_bits]
-    rows = pairs.loc[unsure, ["first", "second", "mirror"]].to_numpy().tolist()
+    blocks = [unsure[start : start + AT_ONCE] for start in range(0, len(unsure), AT_ONCE)]
+    alike = [_alike(images, view_of, pairs.loc[block], workers) for block in blocks]
+    likeness = np.concatenate([np.zeros((0, len(Likeness._fields))), *alike])
+    pairs = pairs.join(pd.DataFrame(likeness, unsure, columns=Likeness._fields))
+    return _of_images(pairs.assign(verdict=decide(pairs, settings)), view_of)
+
+
+def _alike(
+    images: Sequence[Image], view_of: np.ndarray, pairs: pd.DataFrame, workers: int
+) -> np.ndarray:
+    """The `Likeness` of every pair of views, float [P, F]."""
+    rows = pairs[["first", "second", "mirror"]].to_numpy().tolist()
     wanted = sorted({index for first, second, _ in rows for index in (first, second)})
     # Decoded once, however many pairs a view is in.
     views = [(images[view_of[index]], index >= len(images)) for index in wanted]
     shrunk = parallel.over_chunks(_shrink, views, 256, workers=workers, label="dedupe: shrink")
     small = dict(zip(wanted, shrunk, strict=True))
     couples = [(small[one], small[other], mirror) for one, other, mirror in rows]
-    likeness = parallel.over_chunks(
-        _compare, couples, 256, workers=workers, label="dedupe: compare"
-    )
-    pairs = pairs.join(pd.DataFrame(likeness, unsure, columns=Likeness._fields, dtype=float))
-    return _of_images(pairs.assign(verdict=decide(pairs, settings)), view_of)
+    told = parallel.over_chunks(_compare, couples, 256, workers=workers, label="dedupe: compare")
+    return np.array(told, float)
 
 
 def _of_images(pairs: pd.DataFrame, view_of: np.ndarray) -> pd.DataFrame:

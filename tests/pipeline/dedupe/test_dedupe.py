@@ -16,6 +16,7 @@ import pytest
 from pipeline.core import tables, yaml_files
 from pipeline.core.params import Align, Dedupe
 from pipeline.dedupe import __main__ as stage_dedupe
+from pipeline.dedupe import deduplicate
 from pipeline.dedupe.deduplicate import dedupe
 from pipeline.demo.anime.page import draw_page, page_size
 from pipeline.demo.attributes import FaceAttributes, sample_faces
@@ -81,12 +82,16 @@ def drawn_variants() -> list[list[np.ndarray]]:
     """Of some persons two drawings that differ in the colour of hair and eyes, and in the smile."""
     people = list(enumerate(sample_faces(12, 11, "anime")))
     chosen = [people[index] for index in (1, 2, 3, 5, 9, 10, 11)]
-    changed = [
-        replace(one, hair_colour="blue", eye_colour="red", smile=1 - one.smile) for _, one in chosen
+    couples = [
+        (
+            replace(one, hair_colour="brown", eye_colour="green"),
+            replace(one, hair_colour="blue", eye_colour="red", smile=1 - one.smile),
+        )
+        for _, one in chosen
     ]
     return [
         [drawn(one, seed), drawn(other, seed)]
-        for (seed, one), other in zip(chosen, changed, strict=True)
+        for (seed, _), (one, other) in zip(chosen, couples, strict=True)
     ]
 
 
@@ -248,6 +253,17 @@ def variants_table() -> pd.DataFrame:
             for which, rgb in enumerate(couple)
         ]
     )
+
+
+def test_pairs_that_are_compared_a_few_at_a_time_are_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole = dedupe(variants_table(), UNSURE, workers=1)
+    assert whole.pairs["correlation"].notna().sum() > 7
+    monkeypatch.setattr(deduplicate, "AT_ONCE", 3)
+    parts = dedupe(variants_table(), UNSURE, workers=1)
+    pd.testing.assert_frame_equal(parts.pairs, whole.pairs)
+    pd.testing.assert_frame_equal(parts.kept, whole.kept)
 
 
 def test_variants_are_kept_and_listed() -> None:
