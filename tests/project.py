@@ -16,6 +16,13 @@ MADE = {  # by a run, in which folder; not copied
     ".dvc": ["cache", "tmp", "config.local"],
     "reports": ["datasets", "sheets", "plots", "metrics", "*.html"],
 }
+# Variants whose training is short and asks for nothing that was trained before.
+PLAIN = {
+    "cyclegan": {
+        "architecture": "cyclegan", "channels": 8, "blocks": 2, "norm": "layer",
+        "discriminator_channels": 8, "losses": {"adversarial": 1, "cycle": 6, "identity": 2},
+    },
+}  # fmt: skip
 # Settings of the surrounding project and its tools that no test may see.
 NOT_OURS = ("DVC_", "MLFLOW_", "GIT_", "TORCH_", "PYTHONHASHSEED", "PYTHONWARNINGS", "COVERAGE_")
 

@@ -24,7 +24,7 @@ from pipeline.faces.extract import PROVENANCE
 from pipeline.imaging.attributes import ATTRIBUTES
 from pipeline.imaging.images import pixel_id
 from tests.models.helpers import write_splits
-from tests.project import PATIENCE, ROOT, environment
+from tests.project import PATIENCE, PLAIN, ROOT, environment
 
 # More than 64 pictures are two chunks of work, so that there are two workers; most are too small to
 # be looked at.
@@ -50,6 +50,7 @@ def make_project(folder: Path) -> Path:
     content = yaml_files.read(ROOT / "params.yaml")
     for section, values in TINY.items():
         content[section].update(values)
+    content["variants"] = PLAIN
     (folder / "params.yaml").write_text(yaml_files.dumps(content), encoding="utf-8")
     shutil.copytree(ROOT / "profiles", folder / "profiles")
     raw = pd.DataFrame([_picture(number) for number in range(PICTURES)])

@@ -63,7 +63,7 @@ def test_a_face_awry_is_further_off(anime, others) -> None:
     target = reader.read(others, "anime")
     real, twisted = (
         reader.compare(source, images, target, shape)["shape"]
-        for images in (anime, moved(anime, mouth=8))
+        for images in (anime, moved(anime, mouth=6))
     )
     assert twisted["translated"]["value"] > 1.2 * real["translated"]["value"]
     assert twisted["inside"]["value"] < real["inside"]["value"] - 0.2

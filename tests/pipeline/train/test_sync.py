@@ -18,6 +18,7 @@ from pipeline.train import __main__ as train
 from pipeline.train.sync import sync
 from tests.models.helpers import write_splits
 from tests.pipeline.conftest import write_params
+from tests.project import PLAIN
 
 TINY = {
     "image_size": 32, "budget_images": 16, "batch_size": 4, "log_every": 8, "sample_every": 8,
@@ -28,7 +29,7 @@ TINY = {
 @pytest.fixture
 def elsewhere(project: Path, capsys: pytest.CaptureFixture[str]) -> Path:
     """What `train@cyclegan` of a tiny project leaves, done by the bare command."""
-    write_params({"train": TINY, "compute": {"device": "cpu", "threads": 1}})
+    write_params({"train": TINY, "compute": {"device": "cpu", "threads": 1}, "variants": PLAIN})
     write_splits(Path("data/splits"), "train", "val")
     cli.config("cyclegan")
     Path("plan.json").write_text(capsys.readouterr().out, encoding="utf-8")
@@ -80,7 +81,8 @@ def test_the_stage_takes_it_instead_of_training(elsewhere: Path, monkeypatch, ca
 
 def test_the_stage_trains_when_anything_differs(elsewhere: Path, capsys):
     sync(elsewhere)
-    write_params({"train": {**TINY, "seed": 2}, "compute": {"device": "cpu", "threads": 1}})
+    other = {"train": {**TINY, "seed": 2}, "compute": {"device": "cpu", "threads": 1}}
+    write_params({**other, "variants": PLAIN})
     train.main("cyclegan")
     assert "nothing to train" not in capsys.readouterr().out
     assert len(runs()) == 2
