@@ -21,10 +21,9 @@ def test_share_has_its_interval() -> None:
 
 
 def test_photos_have_a_face_and_noise_and_most_drawings_have_none() -> None:
-    photos = drawn_photos(sample_faces(30, 3, "photos"))
+    photos = drawn_photos(sample_faces(30, 5, "photos"))
     noise = np.random.default_rng(0).integers(0, 256, (30, 64, 64, 3), np.uint8)
-    drawings = drawn_anime(sample_faces(30, 3, "anime"))
+    drawings = drawn_anime(sample_faces(30, 5, "anime"))
     shares = [in_photos(images).mean() for images in (photos, noise, drawings, photos[:, ::-1])]
-    assert shares[0] > 0.9 and shares[1] == 0 and shares[2] < 0.5
-    assert shares[3] < shares[0] - 0.25  # upside down
+    assert shares[0] > 0.9 and shares[1] == 0 and shares[2] < 0.5 and shares[3] < 0.5
     assert in_photos(photos[:0]).shape == (0,)
