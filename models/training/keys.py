@@ -54,8 +54,18 @@ def training_key(
     decisive |= computed(settings)
     further = [recognizer.fingerprint()] if variant.asks_recognizer and recognizer else []
     further += [_digest(folder_of(variant.init) / WEIGHTS)] if variant.init else []
-    ids = [photos.ids, anime.ids, *([further] if further else [])]
+    ids = [data_ids(photos, variant), data_ids(anime, variant), *([further] if further else [])]
     return run_key(variant.to_dict(), decisive, *ids)
+
+
+def data_ids(domain: Domain | StreamedDomain, variant: Variant) -> list[str]:
+    """What each row of `domain` is to `variant`: its id, and the labels that training asks for."""
+    asked = sorted({*variant.labels, *variant.match_labels})
+    known = [name for name in asked if name in domain.labels]
+    if not known:
+        return domain.ids
+    rows = domain.labels[known].astype(str).agg(" ".join, axis=1)
+    return [f"{i} {row}" for i, row in zip(domain.ids, rows, strict=True)]
 
 
 def _digest(weights: Path) -> str:

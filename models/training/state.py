@@ -5,12 +5,10 @@ Random numbers need no saving: every step reseeds from (seed, rank, images seen)
 
 from __future__ import annotations
 
-import hashlib
-import os
 import pickle
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any
 
 import torch
 
@@ -18,11 +16,10 @@ from models.errors import ModelError
 from models.losses.pool import ImagePool
 from models.networks.training_networks import TrainingNetworks
 from models.runtime.distributed import gather, own, rank
-from models.runtime.files import remove, replacing
+from models.runtime.files import remove
 from models.runtime.meter import Meter
+from models.runtime.sealed import intact, sealing
 from models.training.optimizers import EMA
-
-_MARK, _DIGITS = b"face2anime sha256 ", 64  # end a file of state; torch does not look there
 
 
 @dataclass(frozen=True)
@@ -85,10 +82,8 @@ def save_state(state_dir: Path | str, key: str, state: dict[str, Any]) -> None:
     """Write the state, in the first process; a kill leaves the old file or the new one."""
     if rank() > 0:
         return
-    with replacing(state_path(state_dir, key)) as file:
-        hashed = _Hashed(file)
-        torch.save({"key": key, **state}, cast(IO[bytes], hashed))
-        file.write(_MARK + hashed.digest.hexdigest().encode())
+    with sealing(state_path(state_dir, key)) as file:
+        torch.save({"key": key, **state}, file)
 
 
 def load_state(
@@ -113,37 +108,6 @@ def load_state(
     if owner != key:
         raise ModelError(f"{path} is the state of another run ({owner[:12]}…): delete it")
     return state
-
-
-def intact(path: Path) -> bool:
-    """Whether a state is, to the bit, what was written: its last bytes are its sha256."""
-    end = len(_MARK) + _DIGITS
-    with path.open("rb") as file:
-        left = file.seek(0, os.SEEK_END) - end
-        file.seek(max(0, left))
-        if left < 0 or not (told := file.read()).startswith(_MARK):
-            return False
-        digest, left = hashlib.sha256(), file.seek(0) + left
-        while left and (part := file.read(min(left, 1 << 20))):
-            digest.update(part)
-            left -= len(part)
-    return told == _MARK + digest.hexdigest().encode()
-
-
-class _Hashed:
-    """A file that learns the sha256 of what is written to it, which is never gone back in."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file, self.digest = file, hashlib.sha256()
-
-    def write(self, data: bytes) -> int:
-        """As of a file."""
-        self.digest.update(data)
-        return self._file.write(data)
-
-    def flush(self) -> None:
-        """As of a file."""
-        self._file.flush()
 
 
 def clear_state(state_dir: Path | str, key: str) -> None:

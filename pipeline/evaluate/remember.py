@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 
-from models.runtime.files import replacing
+from models.runtime.sealed import intact, sealing
 from pipeline.core import stage
-
-_DIGEST = hashlib.sha256().digest_size  # bytes, which end a file
 
 
 def remembered(
@@ -32,22 +29,13 @@ def remembered(
         digest.update(Path(str(module.__file__)).read_bytes())
     digest.update(np.ascontiguousarray(images).data)
     path = stage.cache_dir("evaluate") / f"{digest.hexdigest()[:32]}.npy"
-    if (kept := _kept(path)) is not None:
-        return kept
-    array = io.BytesIO()
-    np.save(array, read())
-    with replacing(path) as file:
-        file.write(array.getvalue() + hashlib.sha256(array.getvalue()).digest())
-    return _loaded(array.getvalue())
+    if path.is_file() and intact(path):
+        return _kept(path)
+    with sealing(path) as file:
+        np.save(file, read())
+    return _kept(path)
 
 
-def _kept(path: Path) -> np.ndarray | None:
-    """What a file has; None where there is none, or it is not what was written."""
-    data = path.read_bytes() if path.is_file() else b""
-    array, told = data[:-_DIGEST], data[-_DIGEST:]
-    return _loaded(array) if hashlib.sha256(array).digest() == told else None
-
-
-def _loaded(data: bytes) -> np.ndarray:
-    array: np.ndarray = np.load(io.BytesIO(data))
+def _kept(path: Path) -> np.ndarray:
+    array: np.ndarray = np.load(path)
     return array

@@ -15,10 +15,10 @@ import torch
 from models.data.domain import Domain, StreamedDomain
 from models.errors import ModelError
 from models.recognizer.training import load_recognizer
-from models.training.keys import training_key
+from models.runtime.sealed import intact
+from models.training.keys import data_ids, training_key
 from models.training.pretraining import pretraining_key
 from models.training.settings import TrainSettings
-from models.training.state import intact
 from models.variants import Variant, variant_from_dict
 from pipeline.core import params
 from pipeline.core.paths import remove_folder
@@ -39,9 +39,12 @@ def declared_keys(
     variants: list[Variant] = [variant_from_dict(row or {}, name) for name, row in rows.items()]
     asked = any(variant.asks_recognizer for variant in variants)
     recognizer = load_recognizer(RECOGNIZER) if asked else None
-    ids = {"photos": photos.ids, "anime": anime.ids}
     keys = {training_key(each, settings, photos, anime, recognizer) for each in variants}
-    return keys | {pretraining_key(each, settings, ids) for each in variants}
+    domains = {"photos": photos, "anime": anime}
+    for each in variants:
+        ids = {name: data_ids(domain, each) for name, domain in domains.items()}
+        keys.add(pretraining_key(each, settings, ids))
+    return keys
 
 
 def prune(folder: Path, declared: Iterable[str]) -> list[str]:

@@ -73,8 +73,8 @@ def _is(image_id: str, data: bytes) -> bool:
 
 def weights(seen: SEEN) -> Iterator[str]:
     """Problems of trained models, the one that comes along, and of saved training states."""
+    from models.runtime.sealed import intact
     from models.runtime.weights import SHA256, damage
-    from models.training.state import intact
 
     configs = sorted([*paths.CHECKPOINTS.rglob("config.json"), PRETRAINED / "config.json"])
     for config in configs:

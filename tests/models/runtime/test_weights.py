@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from models.errors import ModelError
+from models.runtime.sealed import intact
 from models.runtime.weights import SHA256, read_model, write_model
-from models.training.state import intact, load_state, save_state, state_path
+from models.training.state import load_state, save_state, state_path
 
 FLIPS = 200
 
