@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import codecs
 import re
 import time
 from collections.abc import Awaitable, Callable
@@ -11,18 +10,12 @@ from urllib.parse import urlsplit
 
 from protego import Protego
 
+from crawl import texts
 from crawl.outcomes import FetchError, Outcome
 
 _FRESH = 24 * 3600.0  # seconds; RFC 9309 section 2.4: not longer than 24 hours
 _FRESH_FAILURE = 600.0
 MAX_BYTES = 512_000  # RFC 9309 section 2.5 asks for at least 500 KiB
-_MARKS = {  # byte order marks, the longer ones first
-    codecs.BOM_UTF8: "utf-8",
-    codecs.BOM_UTF32_LE: "utf-32-le",
-    codecs.BOM_UTF32_BE: "utf-32-be",
-    codecs.BOM_UTF16_LE: "utf-16-le",
-    codecs.BOM_UTF16_BE: "utf-16-be",
-}
 _VERSION = re.compile(r"(?im)^(\s*user-agent\s*:\s*[^\s/#]+)/[^#\r\n]*")
 
 
@@ -95,11 +88,7 @@ def text_of(body: bytes) -> str:
     RFC 9309 asks for UTF-8; a byte order mark, or UTF-16 without one, is what some editors write.
     A last line that is cut off could forbid more than its owner wrote: it is left out.
     """
-    mark = next((mark for mark in _MARKS if body.startswith(mark)), b"")
-    encoding = _MARKS.get(mark, "utf-8")
-    if not mark and b"\0" in body[:2]:
-        encoding = "utf-16-be" if body[:1] == b"\0" else "utf-16-le"
-    text = body[:MAX_BYTES].decode(encoding, errors="replace").replace("\ufeff", "")
+    text = texts.decoded(body[:MAX_BYTES], errors="replace")
     if len(body) >= MAX_BYTES:
         text = "\n".join(text.splitlines()[:-1])
     return _VERSION.sub(r"\1", text)  # a version is no part of a crawler's name

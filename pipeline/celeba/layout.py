@@ -20,7 +20,7 @@ from crawl.archives.containers import Container, Folder, Zip
 from crawl.archives.reader import DAMAGED, Members, members, open_archive
 from crawl.errors import CrawlError
 from crawl.outcomes import FetchError
-from pipeline.celeba import table
+from pipeline.celeba import nearby, table
 from pipeline.core.errors import StageError
 from pipeline.imaging.attributes import CELEBA as HOME
 
@@ -93,7 +93,7 @@ class Images:
 
 
 def _stem(name: str) -> str:
-    return name.rpartition(".")[0] or name
+    return (name.rpartition(".")[0] or name).casefold()
 
 
 def read_labels(folder: Path) -> pd.DataFrame:
@@ -110,9 +110,13 @@ def read_labels(folder: Path) -> pd.DataFrame:
         )
     path = _find(folder, ATTRIBUTES)
     labels = table.read(path)
-    if not labels.isin([-1, 0, 1]).all(axis=None):
-        raise StageError(f"{path}: a label is neither 1 nor -1: fetch it again")
     _check_labels(path, list(labels.columns))
+    odd = labels.columns[~labels.isin([-1, 0, 1]).all()]
+    if len(odd):
+        raise StageError(
+            f"{path}: a label of column '{odd[0]}' is neither 1 nor -1: take out what is no label, "
+            "or fetch it again"
+        )
     rows = labels == 1
     unknown = -np.arange(1, len(rows) + 1, dtype=np.int32)
     rows["identity"] = _column(folder, IDENTITY, rows.index, unknown)
@@ -136,11 +140,10 @@ def read_landmarks(folder: Path, kind: str, files: pd.Index) -> np.ndarray:
     178×218 (``aligned``). Raises StageError for a missing or malformed file.
     """
     path = _find(folder, LANDMARKS[kind])
-    points = table.read(path)
-    _same_files(path, points.index, files)
+    points = _of(path, table.read(path), files)
     if points.shape[1] != 10:
         raise StageError(f"{path}: its columns are not five points: fetch it again")
-    return points.loc[files].to_numpy(float).reshape(-1, 5, 2)
+    return points.to_numpy(float).reshape(-1, 5, 2)
 
 
 def read_centres(folder: Path, files: pd.Index) -> np.ndarray:
@@ -148,26 +151,36 @@ def read_centres(folder: Path, files: pd.Index) -> np.ndarray:
     if not find(folder, BOXES):
         return np.full((len(files), 2), np.nan)
     path = _find(folder, BOXES)
-    boxes = table.read(path)
-    _same_files(path, boxes.index, files)
+    boxes = _of(path, table.read(path), files)
     if boxes.shape[1] != 4:
         raise StageError(f"{path}: its columns are not x, y, width and height: fetch it again")
-    x, y, width, height = boxes.loc[files].to_numpy(float).T
+    x, y, width, height = boxes.to_numpy(float).T
     return np.stack([x + width / 2, y + height / 2], axis=1)
 
 
 def find_images(folder: Path, kind: str) -> Images:
     """The unpacked image folder when there is one, otherwise the zip, whatever folders nest in it.
 
+    Of pictures with one name in several folders, such as small copies, the outermost has the name.
     Raises StageError where there is neither.
     """
     places = [folder / sub / name for name in _folders(kind) for sub in SUBFOLDERS]
-    path = next((place for place in places if place.is_dir()), None)
+    folders = [place for place in places if place.is_dir()]
+    path = next((place for place in folders if any(place.iterdir())), None)
+    if path is None and folders and not find(folder, f"{IMAGES[kind]}.zip"):
+        path = folders[0]
     if path is None and not (path := find(folder, f"{IMAGES[kind]}.zip")):
         _refuse_parts(folder, kind)
         path = _find(folder, f"{IMAGES[kind]}.zip")
     found = list_images(path)
-    names = {name.rsplit("/", 1)[-1]: name for name in found.images}
+    if found.others and not found.images:
+        raise StageError(
+            f"{path} holds no picture, only {found.others[0]}: put the images there, unpacked"
+        )
+    names: dict[str, str] = {}
+    for name in sorted(found.images, key=lambda name: name.count("/")):
+        short = name.rsplit("/", 1)[-1]
+        names[name if short in names else short] = name
     return Images(path, names, len(found.others))
 
 
@@ -182,10 +195,15 @@ def _refuse_parts(folder: Path, kind: str) -> None:
         packed = [part for part in parts if _PARTS.search(part.name)]
         if packed:
             raise StageError(
-                f"{packed[0]} is packed in a way that is not read: unpack it (`7z x "
-                f"{packed[0].name}`, with all of its parts beside it) so that "
+                f"{packed[0]} is packed in a way that is not read: unpack it "
+                f"(`{_unpacking(packed[0].name)}`, with all of its parts beside it) so that "
                 f"{folder / IMAGES[kind]} holds the images"
             )
+
+
+def _unpacking(name: str) -> str:
+    tar = re.search(r"(?i)\.(tar|tgz|tar\.\w+)$", name)  # 7z would leave the tar in a .tar.gz
+    return f"tar xf {name}" if tar else f"7z x {name}"
 
 
 def list_images(path: Path) -> Members:
@@ -221,6 +239,8 @@ def _container(path: Path) -> Container:
 def _find(folder: Path, name: str) -> Path:
     if path := find(folder, name):
         return path
+    if there := nearby.advice(folder, (folder / sub for sub in SUBFOLDERS), name):
+        raise StageError(f"{folder / name} is missing, but {there}")
     hint = ", or set celeba.eyes: mesh" if name in LANDMARKS.values() else ""
     raise StageError(f"{folder / name} is missing: put it there, from {HOME}{hint}")
 
@@ -235,14 +255,23 @@ def _column(
     column = table.read(path, header=False)
     if column.shape[1] != 1:
         raise StageError(f"{path} is malformed: a line is a file name and a number")
-    _same_files(path, column.index, files)
-    return column.loc[files].iloc[:, 0].astype(np.int32)
+    return _of(path, column, files).iloc[:, 0].astype(np.int32)
 
 
-def _same_files(path: Path, present: pd.Index, files: pd.Index) -> None:
-    missing = files.difference(present)
+def _of(path: Path, rows: pd.DataFrame, files: pd.Index) -> pd.DataFrame:
+    """The rows of ``files``, in their order; 000001.png of one table is 000001.jpg of another.
+
+    Raises StageError where one is missing.
+    """
+    if len(files.difference(rows.index)):
+        stems = rows.index.map(_stem)
+        if stems.is_unique and files.map(_stem).is_unique:
+            rows, named = rows.set_axis(stems), files.map(_stem)
+            rows = rows[stems.isin(named)].rename(dict(zip(named, files, strict=True)))
+    missing = files.difference(rows.index)
     if len(missing):
         raise StageError(
             f"{path} lacks {len(missing)} of the {len(files)} images that {ATTRIBUTES} lists, "
             f"first {missing[0]}: take both from the same copy of CelebA"
         )
+    return rows.loc[files]

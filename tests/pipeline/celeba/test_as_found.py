@@ -38,6 +38,38 @@ def without_count(text: str) -> str:
     return rest if first.strip().isdigit() else text
 
 
+def cells(text: str) -> list[list[str]]:
+    """Rows with a header that names the first column, too, where there is one."""
+    rows = [line.split() for line in without_count(text).splitlines()]
+    return [row if len(row) == len(rows[-1]) else ["image_id", *row] for row in rows]
+
+
+def joined(by: str, end: str = "") -> Change:
+    return lambda text: "\n".join(by.join(row) + end for row in cells(text))
+
+
+def quoted(text: str) -> str:
+    return "\n".join(",".join(f"'{cell}'" for cell in row) for row in cells(text))
+
+
+def numbered(text: str) -> str:
+    """As pandas writes a table with its index."""
+    rows = cells(text)
+    headed = rows[0][0] == "image_id"
+    numbers = [*([""] if headed else []), *map(str, range(len(rows)))]
+    return "\n".join(",".join([n, *row]) for n, row in zip(numbers, rows, strict=False))
+
+
+def names_last(text: str) -> str:
+    return "\n".join(",".join([*row[1:], row[0]]) for row in cells(text))
+
+
+def filled_up(text: str) -> str:
+    """As a spreadsheet writes it: every line has as many cells."""
+    rows = cells(text)
+    return "\n".join([f"{len(rows) - 1}{',' * (len(rows[0]) - 1)}", *map(",".join, rows)])
+
+
 def commas(text: str) -> str:
     return "\n".join(",".join(line.split()) for line in text.splitlines())
 
@@ -63,6 +95,23 @@ FORMS: dict[str, tuple[Change, str, str]] = {  # change, encoding, ending
         "utf-8",
         ".txt",
     ),
+    "semicolons": (joined(";"), "utf-8", ".csv"),
+    "tabs": (joined("\t"), "utf-8", ".txt"),
+    "bars": (joined("|"), "utf-8", ".txt"),
+    "a comma at the end": (joined(",", ","), "utf-8", ".csv"),
+    "single quotes": (quoted, "utf-8", ".csv"),
+    "numbered rows": (numbered, "utf-8", ".csv"),
+    "names last": (names_last, "utf-8", ".csv"),
+    "filled up": (
+        lambda text: filled_up(text) if text.startswith("12") else text,
+        "utf-8",
+        ".csv",
+    ),
+    "hard blanks": (lambda text: text.replace(" ", "\u00a0"), "utf-8", ".txt"),
+    "UTF-16 without a mark": (str, "utf-16-le", ".txt"),
+    "UTF-32": (str, "utf-32", ".txt"),
+    "an end of DOS": (lambda text: f"{text}\n\x1a", "utf-8", ".txt"),
+    "0 for -1": (lambda text: text.replace(" -1", " 0"), "utf-8", ".txt"),
 }
 
 
@@ -78,6 +127,74 @@ def test_every_form_of_the_tables_gives_the_same_photos(folder: Path, name: str)
     found = photos(folder)
     pd.testing.assert_frame_equal(found.frame, official.frame)
     assert found.counts == official.counts
+
+
+RENAMED: dict[str, Change] = {
+    "capitals": lambda text: text.replace(".jpg", ".JPG"),
+    "PNG": lambda text: text.replace(".jpg", ".png"),
+    "no ending": lambda text: text.replace(".jpg", ""),
+}
+
+
+@pytest.mark.parametrize("how", RENAMED)
+@pytest.mark.parametrize("file", TABLES)
+def test_tables_may_name_the_images_differently(folder: Path, file: str, how: str) -> None:
+    official = photos(folder).frame.drop(columns=["file", "image"])
+    (folder / file).write_text(RENAMED[how]((folder / file).read_text()))
+    found = photos(folder).frame.drop(columns=["file", "image"])
+    pd.testing.assert_frame_equal(found, official)
+
+
+NEAR = {  # what lies there in the place of a table: what to do
+    "list_attr_celeba.csv.zip": "unpack it",
+    "LIST_ATTR_CELEBA.TXT": f"call it {ATTRIBUTES}",
+    "list_attr_celeba (1).txt": f"call it {ATTRIBUTES}",
+    "list_attr_celeba.parquet": f"save it as {ATTRIBUTES}",
+    "CelebA/list_attr_celeba.csv": "set celeba.path to {folder}/CelebA",
+    "CelebA/Anno/list_attr_celeba.txt": "set celeba.path to {folder}/CelebA",
+}
+
+
+@pytest.mark.parametrize("name", NEAR)
+def test_a_missing_table_that_lies_near_is_named(folder: Path, name: str) -> None:
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / ATTRIBUTES).rename(folder / name)
+    with pytest.raises(StageError) as error:
+        photos(folder)
+    assert str(error.value).endswith(
+        f"{folder / name} is there: {NEAR[name].format(folder=folder)}"
+    )
+
+
+def test_of_two_pictures_with_one_name_the_outer_one_is_used(folder: Path) -> None:
+    official = photos(folder)
+    small = folder / "img_align_celeba" / "a" / "small"
+    small.mkdir(parents=True)
+    for file in official.frame["file"]:
+        Image.new("RGB", (20, 30)).save(small / file)
+    found = photos(folder)
+    pd.testing.assert_frame_equal(found.frame, official.frame)
+    assert found.counts["images_unlisted"] == len(official.frame)
+
+
+def test_an_empty_folder_does_not_hide_the_zip(folder: Path) -> None:
+    official = photos(folder).counts
+    shutil.make_archive(str(folder / "img_align_celeba"), "zip", folder / "img_align_celeba")
+    shutil.rmtree(folder / "img_align_celeba")
+    (folder / "img_align_celeba").mkdir()
+    assert photos(folder).counts == official
+    with zipfile.ZipFile(folder / "outer.zip", "w") as outer:
+        outer.write(folder / "img_align_celeba.zip", "inner.zip")
+    (folder / "outer.zip").replace(folder / "img_align_celeba.zip")
+    with pytest.raises(StageError, match="holds no picture, only inner.zip: .*unpacked"):
+        photos(folder)
+
+
+def test_a_tar_is_unpacked_by_what_unpacks_it(folder: Path) -> None:
+    shutil.make_archive(str(folder / "img_align_celeba"), "gztar", folder / "img_align_celeba")
+    shutil.rmtree(folder / "img_align_celeba")
+    with pytest.raises(StageError, match="tar xf img_align_celeba.tar.gz"):
+        photos(folder)
 
 
 def test_without_partitions_and_identities_both_decide_nothing(folder: Path) -> None:
@@ -206,6 +323,7 @@ WRONG: dict[str, tuple[str, str]] = {
     "too many names": ("a b c d\n1.jpg 1 1\n", "4 column names, 'a'"),
     "a number of hundreds of digits": ("a b\n1.jpg 1 1" + "9" * 400 + "\n", "malformed"),
     "no header": ("1.jpg 1 1\n2.jpg 1 1\n", "no header"),
+    "a header alone": ("a b\n", "no rows"),
     "a wrong count": ("3\na b\n1.jpg 1 1\n", "announces 3 images, has 1 rows"),
 }
 
