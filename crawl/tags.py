@@ -7,6 +7,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 # For who is no general audience, as sites without ratings tag it; the names as `Tag.name` has them.
 _ADULT = frozenset(
@@ -31,13 +32,26 @@ _ADULT = frozenset(
         "hentai",
         "explicit",
         "nsfw",
-        "r18",
-        "r_18",
+        "nsfl",
+        "lewd",
+        "nudes",
+        "semi_nude",
+        "porn",
+        "sex",
+        "x_rated",
+        "18+",
+        *("r18", "r18+", "r18g", "r_18", "r_18+", "r_18g"),
+        *("questionable", "sensitive"),  # ratings that a site has among its tags
     }
 )
+_NOT = frozenset({"no", "none", "false", "0"})  # nsfw:no
 GENERAL = frozenset({"g", "general", "s", "safe"})  # ratings, as sites and tags spell them
 _BREAKS = re.compile(r"[\s_-]+|(?<=[^\W_])\+(?=[^\W_])")  # a plus as in an address
 _LETTER = re.compile(r"[^\W_]")
+_ASSIGNED = re.compile(r"(?<=[^\W_])=(?=[^\W_])")
+_SEVERAL = re.compile(r"[,;|\u3001\uff0c\uff1b]")  # between tags that stand in one
+_AROUND = "\"'`\u201c\u201d\u2018\u2019\u00ab\u00bb\u300c\u300d.,;#*~! \t\n"
+_BRACKETS = re.compile(r"[\[({<]\s*(\w[^\[\](){}<>]+)\s*[\])}>]")
 
 
 @dataclass(frozen=True)
@@ -55,11 +69,15 @@ def parse(spelled: str) -> Tag:
     """The tag that a site or a person spells as ``spelled``.
 
     ``Theme:Partially Nude``, ``:partially_nude`` and ``partially-nude`` have one name. Letters of
-    other widths are the same letters, HTML's ``&#58;`` is a colon, and characters that nobody sees
-    are none.
+    other widths are the same letters, HTML's ``&#58;`` and an address's ``%3A`` are colons, and
+    characters that nobody sees are none, nor is what a list has around its words.
     """
-    text = unicodedata.normalize("NFKC", html.unescape(spelled)).casefold()
-    text = "".join(c for c in text if unicodedata.category(c) not in ("Cf", "Cc") or c.isspace())
+    text = unicodedata.normalize("NFKC", _unescaped(spelled)).casefold()
+    text = _ASSIGNED.sub(":", "".join(c for c in text if _is_seen(c)))
+    if _LETTER.search(text):
+        bare = text.strip(_AROUND)
+        within = _BRACKETS.fullmatch(bare)
+        text = within[1] if within else bare if len(bare) > 1 else text  # ;d is a face
     prefix, colon, name = text.rpartition(":")
     faces = not _LETTER.search(name) or (prefix.strip() and not _LETTER.search(prefix))
     if not colon or faces:  # >:) has no prefix
@@ -68,11 +86,10 @@ def parse(spelled: str) -> Tag:
 
 
 def is_adult(spelled: str) -> bool:
-    """Whether a tag says that its picture is not for a general audience."""
-    tag = parse(spelled)
-    if tag.prefix == "rating":
-        return tag.name not in GENERAL
-    return tag.name in _ADULT
+    """Whether a tag, or one of several in it, says that its picture is not for a general
+    audience.
+    """
+    return any(_is_adult(tag) for tag in _several(spelled))
 
 
 def adult(tags: str) -> list[str]:
@@ -103,12 +120,42 @@ class Wanted:
 
     def found(self, tags: str) -> set[str]:
         """Those of them, as they were named, that are among ``tags``, separated by spaces."""
-        return {name for spelled in tags.split() for name in self._meant(parse(spelled))}
+        parsed = (tag for spelled in tags.split() for tag in _several(spelled))
+        return {name for tag in parsed for name in self._meant(tag)}
 
     def _meant(self, tag: Tag) -> Iterator[str]:
         for prefix, spelled in self._named.get(tag.name, ()):
             if not prefix or not tag.prefix or prefix == tag.prefix:
                 yield spelled
+
+
+def _is_adult(tag: Tag) -> bool:
+    if tag.prefix == "rating":
+        return tag.name not in GENERAL
+    named = tag.name.removeprefix("rating_")
+    return named in _ADULT or (tag.prefix in _ADULT and tag.name not in _NOT)
+
+
+def _several(spelled: str) -> list[Tag]:
+    """The tag, and those that it has between commas."""
+    parts = [part for part in _SEVERAL.split(html.unescape(spelled)) if part.strip("_ ")]
+    return [parse(part) for part in ([spelled, *parts] if len(parts) > 1 else [spelled])]
+
+
+def _unescaped(text: str) -> str:
+    """Without HTML's and addresses' ways to write a letter, also where one is within another."""
+    for _ in range(3):
+        plain = unquote(html.unescape(text), errors="ignore")
+        if plain == text:
+            break
+        text = plain
+    return text
+
+
+def _is_seen(letter: str) -> bool:
+    if "\ufe00" <= letter <= "\ufe0f":  # which of two pictures of a sign is meant
+        return False
+    return letter.isspace() or unicodedata.category(letter) not in ("Cf", "Cc")
 
 
 def _words(text: str) -> str:

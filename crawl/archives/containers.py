@@ -21,7 +21,9 @@ class Container(Protocol):
     """An archive. Safe to share by threads, as ``read`` is all that they call."""
 
     def names(self) -> list[str]:
-        """Of its regular files, in no order. Raises OSError and the like when it is damaged."""
+        """Of its regular files, in no order; a name that several have is there as often. Raises
+        OSError and the like when it is damaged.
+        """
 
     def read(self, name: str, max_bytes: int) -> bytes:
         """The bytes of one of them. Raises KeyError when there is no such file, FetchError
@@ -45,7 +47,8 @@ class Folder:
         self._links = links
 
     def names(self) -> list[str]:
-        files = (file for file in self._path.rglob("*") if file.is_file())
+        # Links are shown, too, wherever they lead: what is not there is a file that is missing.
+        files = (file for file in self._path.rglob("*") if file.is_symlink() or not file.is_dir())
         return [file.relative_to(self._path).as_posix() for file in files]
 
     def read(self, name: str, max_bytes: int) -> bytes:
@@ -59,6 +62,8 @@ class Folder:
             return handle.read(max_bytes + 1)
 
     def start(self, name: str) -> bytes:
+        if not (self._path / name).is_file():  # a pipe would never end
+            raise KeyError(name)
         with (self._path / name).open("rb") as handle:
             return handle.read(START)
 
@@ -75,11 +80,14 @@ class Zip:
 
     def names(self) -> list[str]:
         with self._opened() as archive:
-            return list(_members(archive))
+            files = [entry.filename for entry in archive.infolist() if not entry.is_dir()]
+            return [name.replace("\\", "/") for name in files]
 
     def read(self, name: str, max_bytes: int) -> bytes:
         entry = self._entry(name)
         check_size(entry.file_size, max_bytes)
+        if entry.flag_bits & 1:
+            raise RuntimeError("it is encrypted: unpack it with its password, and name the folder")
         with self._local.archive.open(entry) as member:
             return member.read(max_bytes + 1)
 

@@ -8,13 +8,14 @@ import tarfile
 import threading
 import zipfile
 import zlib
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote, unquote
 
 import pyarrow as pa
 
-from crawl.archives.containers import Container, Folder, Zip
+from crawl.archives.containers import START, Container, Folder, Zip
 from crawl.archives.parquet import SUFFIX, Parquet
 from crawl.archives.tars import Tar, is_tar
 from crawl.errors import CrawlError
@@ -38,7 +39,22 @@ DAMAGED = (
     IndexError,
     struct.error,
 )
-_OTHERS = {b"7z\xbc\xaf\x27\x1c": "7z", b"Rar!": "RAR", b"PK\x07\x08": "split zip"}
+_OTHERS = {
+    b"7z\xbc\xaf\x27\x1c": "7z",
+    b"Rar!": "RAR",
+    b"PK\x07\x08": "split zip",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"\x04\x22\x4d\x18": "lz4",
+    b"\x1f\x9d": "compress",
+    b"LZIP": "lzip",
+    b"MSCF": "cabinet",
+}
+_MISTAKEN = {  # what often lies in the place of an archive: what to do
+    b"version https://git-lfs": "a pointer of Git LFS: run `git lfs pull` in its repository",
+    b"<!doctype html": "a page of HTML: the site sent it in the place of the file, get that again",
+    b"<html": "a page of HTML: the site sent it in the place of the file, get that again",
+    b"\x89hdf": "an HDF5 file, which is not read: write its images to a folder",
+}
 
 
 def member_url(path: Path, member: str) -> str:
@@ -60,7 +76,7 @@ def open_archive(path: Path) -> Container | Parquet:
         raise CrawlError(f"{path} does not exist: correct the path, or put the file there")
     try:
         with path.open("rb") as file:
-            start = file.read(8)
+            start = file.read(START)
     except OSError as error:
         raise CrawlError(f"{path} cannot be read: {error.strerror}") from None
     if start.startswith(b"PAR1"):
@@ -76,6 +92,11 @@ def open_archive(path: Path) -> Container | Parquet:
         return Tar(path)
     if zipfile.is_zipfile(path):  # something may stand before a zip
         return Zip(path)
+    for magic, what in _MISTAKEN.items():
+        if start.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(magic):
+            raise CrawlError(f"{path} is {what}")
+    if image_format(start):
+        raise CrawlError(f"{path} is one picture: name the folder that it is in")
     raise CrawlError(
         f"{path} is neither a folder nor a zip, tar or Parquet file, or it is damaged: get it again"
     )
@@ -95,10 +116,13 @@ def _open_folder(path: Path) -> Container | Parquet:
 
 @dataclass(frozen=True)
 class Members:
-    """What is in an archive: names of the images, and of what is none, both sorted."""
+    """What is in an archive: names of the images, of what is none, and those that later files have
+    again, all sorted.
+    """
 
     images: list[str]
     others: list[str]
+    replaced: list[str]
 
 
 def members(archive: Container) -> Members:
@@ -109,9 +133,11 @@ def members(archive: Container) -> Members:
     """
     images: list[str] = []
     others: list[str] = []
-    for name in sorted(set(archive.names())):
+    times = Counter(archive.names())
+    for name in sorted(times):
         (images if _is_image(archive, name) else others).append(name)
-    return Members(images, others)
+    replaced = sorted(name for name, n in (times - Counter(set(times))).items() for _ in range(n))
+    return Members(images, others, replaced)
 
 
 def _is_image(archive: Container, name: str) -> bool:
@@ -161,7 +187,7 @@ class ArchiveReader:
         except (KeyError, FileNotFoundError):
             raise FetchError(Outcome.GONE, f"{path} has no {name}") from None
         except (CrawlError, *DAMAGED) as error:
-            raise FetchError(Outcome.GAVE_UP, f"{path}, {name}: {error}") from None
+            raise FetchError(Outcome.GAVE_UP, f"{path}, '{name}': {error}") from None
         if len(data) > max_bytes:
             raise FetchError(Outcome.TOO_LARGE, f"more than {max_bytes:,} bytes")
         return data

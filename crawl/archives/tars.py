@@ -54,8 +54,10 @@ class Tar:
         self._failure: Exception | None = None
 
     def names(self) -> list[str]:
+        names: list[str] = []
         with _stream(self._path) as stream:
-            return list(_index(stream))
+            _index(stream, names)
+        return names
 
     def read(self, name: str, max_bytes: int) -> bytes:
         with self._lock:
@@ -122,8 +124,10 @@ def _stream(path: Path) -> BinaryIO:
     return path.open("rb")
 
 
-def _index(stream: BinaryIO) -> dict[str, _Extent]:
-    """Where in ``stream`` each regular file is. Of two with one name the later one counts."""
+def _index(stream: BinaryIO, names: list[str] | None = None) -> dict[str, _Extent]:
+    """Where in ``stream`` each regular file is. Of two with one name the later one counts, and
+    ``names`` gets both.
+    """
     extents: dict[str, _Extent] = {}
     end = seen = 0
     with tarfile.open(fileobj=stream, mode="r:", tarinfo=_StrictInfo) as archive:
@@ -133,6 +137,8 @@ def _index(stream: BinaryIO) -> dict[str, _Extent]:
             end = entry.offset_data
             if entry.isreg() and not entry.issparse():
                 extents[entry.name] = _Extent(entry.offset_data, entry.size)
+                if names is not None:
+                    names.append(entry.name)
             archive.members = []  # type: ignore[attr-defined]  # it would keep all
             seen += 1
             if seen > MAX_ENTRIES:
@@ -144,7 +150,7 @@ def _spooled(stream: BinaryIO) -> BinaryIO:
     """All of ``stream`` in a temporary file that goes away by itself."""
     spool = tempfile.TemporaryFile()  # noqa: SIM115 - stays open as long as the reader
     room = shutil.disk_usage(tempfile.gettempdir()).free - _SPARE
-    while chunk := stream.read(_CHUNK):
+    while chunk := _next(stream):
         room -= len(chunk)
         if room < 0:
             spool.close()
@@ -155,3 +161,13 @@ def _spooled(stream: BinaryIO) -> BinaryIO:
         spool.write(chunk)
     spool.seek(0)  # writes out what is buffered, too
     return cast(BinaryIO, spool)
+
+
+def _next(stream: BinaryIO) -> bytes:
+    """What comes next; nothing where something else than gzip follows it, which gzip ignores."""
+    try:
+        return stream.read1(_CHUNK)  # type: ignore[attr-defined]  # read loses what was before
+    except gzip.BadGzipFile as error:
+        if str(error).startswith("Not a gzipped file"):
+            return b""
+        raise

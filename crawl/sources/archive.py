@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-import pandas as pd
-
 from crawl.archives.containers import Container
 from crawl.archives.parquet import Parquet
 from crawl.archives.reader import (
@@ -22,8 +20,10 @@ from crawl.errors import CrawlError, SourceError
 from crawl.posts import Post
 from crawl.sources.base import Source, register
 from crawl.sources.listing import Entry, ListedPage, Unfit
+from crawl.sources.tag_table import TagTable
 from crawl.web.session import Session
 
+_PACKED = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar")
 _ADVICE = "correct it, or put the file there"
 
 
@@ -33,8 +33,7 @@ class Archive(Source):
     """``path``: a folder, or a zip, tar (.gz, .bz2, .xz) or Parquet file, or a folder of Parquet
     files.
 
-    ``tags``: a CSV file. Its first column is a file name; each other column gives one tag,
-    ``<value>_<column>``: ``hair`` = blonde becomes ``blonde_hair``.
+    ``tags``: a CSV file, see `tag_table`.
 
     ``image`` and ``tags_column``, of Parquet files: the column of the images, binary or the
     ``struct{bytes, path}`` of Hugging Face, and one of tags, strings or lists of strings.
@@ -59,23 +58,31 @@ class Archive(Source):
         return replace(self, path=path, tags=tags)
 
     def pages(self, session: Session, start: Any) -> Iterator[ListedPage]:
-        """One page: the images, sorted by name. Nothing is asked."""
-        yield ListedPage(str(self.path), self._entries())
+        """One page, the images sorted by name, and then what is to be said of them. Nothing is
+        asked.
+        """
+        notes: list[str] = []
+        yield ListedPage(str(self.path), self._entries(notes))
+        yield ListedPage(str(self.path), [], note="; ".join(notes))
 
-    def _entries(self) -> Iterator[Entry]:
+    def _entries(self, notes: list[str]) -> Iterator[Entry]:
         """What is no image is told of first: it is counted also where ``limit`` ends the rest."""
-        empty = True
+        empty, others = True, list[str]()
         try:
             archive = open_archive(self.path)
-            found = self._rows(archive) if isinstance(archive, Parquet) else self._files(archive)
+            found = (
+                self._rows(archive) if isinstance(archive, Parquet) else self._files(archive, notes)
+            )
             for entry in found:
+                if isinstance(entry, Unfit):
+                    others.append(entry.reason)
                 empty = empty and isinstance(entry, Unfit)
                 yield entry if isinstance(entry, Unfit) else self._post(*entry)
         except DAMAGED as error:
             reason = f"is damaged, get it again: {error}"
             raise SourceError(self.name, str(self.path), reason) from None
         if empty:
-            raise SourceError(self.name, str(self.path), "holds no image")
+            raise SourceError(self.name, str(self.path), f"holds no image{_hint(others)}")
 
     def _post(self, member: str, tags: str) -> Post:
         return Post(
@@ -86,7 +93,7 @@ class Archive(Source):
             licence=self.licence,
         )
 
-    def _files(self, archive: Container) -> Iterator[Unfit | tuple[str, str]]:
+    def _files(self, archive: Container, notes: list[str]) -> Iterator[Unfit | tuple[str, str]]:
         """What is no image, then (name, tags) of each image."""
         if self.tags_column:
             raise CrawlError(
@@ -97,18 +104,27 @@ class Archive(Source):
         for name in found.others:
             reason = f"no picture: '{_text(name)}'"
             yield Unfit(str(self.path), reason, "dropped_not_an_image")
+        for name in found.replaced:
+            reason = f"a later file has its name: '{_text(name)}'"
+            yield Unfit(str(self.path), reason, "repeated")
         tags = self._tags(found.images)
+        without = [name for name in found.images if self.tags and name not in tags]
+        if without:
+            notes.append(
+                f"{len(without):,} of {len(found.images):,} images have no row in {self.tags}, "
+                f"first '{_text(without[0])}'"
+            )
         yield from ((name, tags.get(name, "")) for name in found.images)
 
     def _tags(self, names: list[str]) -> dict[str, str]:
         """Tags by name of a member. Raises SourceError where the table knows none of ``names``."""
         if not self.tags:
             return {}
-        table = read_tags(self.name, self.tags)
-        tags = {name: row for name in names if (row := _row_of(name, table)) is not None}
+        table = TagTable(self.name, self.tags)
+        tags = {name: row for name in names if (row := table.of(name)) is not None}
         if names and not tags:
             reason = (
-                f"none of its {len(table):,} names, first '{next(iter(table), '')}', is that of an "
+                f"none of its {len(table):,} names, first '{table.first}', is that of an "
                 f"image of {self.path}, first '{_text(names[0])}': its first column must hold them"
             )
             raise SourceError(self.name, str(self.tags), reason)
@@ -123,29 +139,11 @@ class Archive(Source):
         return archive.rows(self.image, self.tags_column)
 
 
-def read_tags(source: str, path: Path) -> dict[str, str]:
-    """Name of a file, with the folders that the table states → its tags, separated by spaces.
-    Raises CrawlError when ``path`` is no table.
-    """
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (ValueError, OSError) as error:
-        reason = " ".join(str(error).split())
-        raise SourceError(source, str(path), f"is not a CSV table: {reason}") from None
-    names = table.iloc[:, 0].map(lambda name: name.strip().replace("\\", "/").removeprefix("./"))
-    tags = {}
-    for name, values in zip(names, table.iloc[:, 1:].to_dict("records"), strict=True):
-        pairs = [(str(value).strip(), str(column)) for column, value in values.items()]
-        words = [f"{value}_{column}" for value, column in pairs if value]
-        tags[name] = " ".join("_".join(word.split()) for word in words)
-    return tags
-
-
-def _row_of(member: str, table: dict[str, str]) -> str | None:
-    """The row whose name is the end of ``member``, with as many folders as both have."""
-    parts = member.split("/")
-    ends = ("/".join(parts[start:]) for start in range(len(parts)))
-    return next((table[end] for end in ends if end in table), None)
+def _hint(others: list[str]) -> str:
+    """What to do where there are archives in the place of images."""
+    packed = [reason for reason in others if reason.rstrip("'").lower().endswith(_PACKED)]
+    inner = packed[0].partition(": ")[2] if packed else ""
+    return f", but {inner}: declare each archive as a source, or unpack them" if packed else ""
 
 
 def _text(name: str) -> str:

@@ -63,6 +63,24 @@ def test_every_spelling_of_an_adult_tag_is_known(data: st.DataObject) -> None:
     assert adult(f"1girl {joined} smile") == ([joined] if joined else [])
 
 
+FRAMES = ["#{}", "{},", '"{}"', "\u201c{}\u201d", "[{}]", "({})", "*{}*", "{}!", "{}.", "{}\ufe0f"]
+FRAMES += ["Theme%3A{}", "%3a{}", "&amp;#58;{}", "theme={}", "smile,{}", "smile;_{}", "{}|smile"]
+FRAMES += ["smile\u3001{}", "smile\uff0c{}", "{}:yes"]
+
+
+@pytest.mark.parametrize("frame", FRAMES)
+@pytest.mark.parametrize("name", ["Ecchi", "partially-Nude", "R18+", "R-18G"])
+def test_what_stands_around_a_tag_is_none_of_it(frame: str, name: str) -> None:
+    spelled = frame.format(name)
+    assert adult(f"1girl {spelled}") == [spelled]
+    assert Wanted([name]).found(spelled) or frame == "{}:yes"
+
+
+@pytest.mark.parametrize("spelled", ["rating=explicit", "rating_questionable", "Rating:_Mature"])
+def test_a_rating_among_tags_is_one(spelled: str) -> None:
+    assert is_adult(spelled)
+
+
 @quickly
 @given(st.data())
 def test_every_spelling_of_a_tag_that_somebody_named_is_found(data: st.DataObject) -> None:
@@ -85,6 +103,8 @@ def test_any_text_is_some_tag_and_is_itself(text: str) -> None:
 
 def test_faces_and_series_are_no_prefixes_of_what_they_are_not() -> None:
     for fine in ["Nudelman", "blood_type_(manga)", "bra-ket", ":d", ";)", "Text:_Good_Morning"]:
+        assert not is_adult(fine), fine
+    for fine in ["rating_10/10", "rating=safe", "nsfw:no", "k-on!", "fate/zero", "100%", "sm,_x"]:
         assert not is_adult(fine), fine
     assert is_adult("rating:questionable") and not is_adult("rating:safe")
     assert not Wanted(["artist:somebody"]).found("character:somebody else")

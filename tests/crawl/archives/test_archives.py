@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import os
+import re
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -18,7 +20,7 @@ import pytest
 from crawl.archives import parquet, tars
 from crawl.archives.reader import ArchiveReader, member_url
 from crawl.errors import CrawlError, SourceError
-from crawl.outcomes import FetchError, Outcome
+from crawl.outcomes import FetchError, Outcome, grouped
 from crawl.posts import Post, iterate_posts
 from crawl.run import crawl
 from crawl.sources import discover
@@ -526,3 +528,132 @@ def test_tags_of_one_name_in_two_folders_are_not_mixed(tmp_path: Path) -> None:
     (tmp_path / "tags.csv").write_text("file,hair\na/1.png,blue\n./b/1.png,red\n")
     posts = listed(tmp_path / "set.zip", tags=str(tmp_path / "tags.csv"))
     assert [post.tags for post in posts] == ["blue_hair", "red_hair"]
+
+
+TABLES: dict[str, bytes] = {  # each gives 07.png the tag blue_hair
+    "semicolons": b"file;hair\n07.png;blue\n",
+    "tabs": b"file\thair\n07.png\tblue\n",
+    "UTF-16": "file,hair\n07.png,blue\n".encode("utf-16"),
+    "numbered rows": b",file,hair\n0,07.png,blue\n",
+    "other capitals": b"file,hair\n07.PNG,blue\n",
+    "no ending": b"file,hair\n07,blue\n",
+    "paths of another machine": b"file,hair\nC:\\set\\07.png,blue\n",
+    "addresses": b"file,hair\nhttp://site.demo/a/07.png,blue\n",
+    "a row a tag": b"file,tag\n07.png,blue_hair\n07.png,blue_hair\n",
+    "tags as they are": b'file,tags\n07.png,"blue hair,"\n',
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_of_tags_is_read_as_it_is_found(name: str, tmp_path: Path) -> None:
+    write_zip(tmp_path / "set.zip", FILES)
+    (tmp_path / "tags.csv").write_bytes(TABLES[name])
+    source = parse_source(archive(tmp_path / "set.zip", tags=str(tmp_path / "tags.csv")))
+    listing = source.discover(None)  # type: ignore[arg-type]  # nothing is asked
+    assert [post.tags for post in listing.posts] == [""] * 7 + ["blue_hair"] + [""] * 12
+    assert "19 of 20 images have no row" in listing.notes[0] and len(listing.notes) == 1
+
+
+@pytest.mark.parametrize(
+    "table",
+    ["file,theme\n07.png,Ecchi\n", "file,tags\n07.png,1girl ecchi\n07.png,smile\n"]
+    + ["file,rating\n07.png,explicit\n", "file,tag\n07.png,ecchi\n07.png,smile\n"],
+)
+def test_an_adult_tag_of_a_table_is_known_in_every_column(table: str, tmp_path: Path) -> None:
+    write_zip(tmp_path / "set.zip", FILES)
+    (tmp_path / "tags.csv").write_text(table)
+    posts = listed(tmp_path / "set.zip", tags=str(tmp_path / "tags.csv"))
+    assert len(posts) == 19 and "set/07.png" not in {post.post_id for post in posts}
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        (b"", "is empty"),
+        (b"07.png,blue\n", "'07.png', is no header"),
+        (b"file,hair\n07.png,blue,red\n", "3 cells, its header 2: '07.png'"),
+        ("file,hair\n07.png,ch\u00e2tain\n".encode("latin-1"), "in UTF-8"),
+    ],
+)
+def test_a_table_of_tags_that_is_none_is_told(table: bytes, words: str, tmp_path: Path) -> None:
+    write_zip(tmp_path / "set.zip", FILES)
+    (tmp_path / "tags.csv").write_bytes(table)
+    with pytest.raises(SourceError, match=words) as error:
+        listed(tmp_path / "set.zip", tags=str(tmp_path / "tags.csv"))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["set.zip", "set.tar.gz"])
+def test_a_file_that_a_later_one_replaces_is_counted(
+    name: str, tmp_path: Path, connect: Any
+) -> None:
+    WRITERS[name](tmp_path / name, FILES)
+    first = next(iter(FILES))
+    if name == "set.zip":
+        with zipfile.ZipFile(tmp_path / name, "a") as file, pytest.warns(UserWarning):
+            file.writestr(first, FILES[first])
+    else:
+        whole = gzip.decompress((tmp_path / name).read_bytes())
+        end = 512 * (1 + -(-len(FILES[first]) // 512))  # its header and its data
+        (tmp_path / name).write_bytes(gzip.compress(whole[:end] + whole))
+    _, counts = discover([archive(tmp_path / name)], connect(quick()))
+    assert counts == {"set/listed": 20, "set/repeated": 1}
+
+
+def test_a_link_that_leads_nowhere_is_one_counted_post(tmp_path: Path) -> None:
+    write_folder(tmp_path / "set", FILES)
+    (tmp_path / "set" / "absent.png").symlink_to("absent")
+    (tmp_path / "set" / "more").symlink_to(tmp_path)
+    os.mkfifo(tmp_path / "set" / "pipe")
+    source = parse_source(archive(tmp_path / "set"))
+    listing = source.discover(None)  # type: ignore[arg-type]  # nothing is asked
+    assert listing.verdicts == {"listed": 21, "dropped_not_an_image": 2}
+    with pytest.raises(FetchError) as caught:
+        ArchiveReader().read(member_url(tmp_path / "set", "absent.png"), MAX)
+    assert caught.value.outcome is Outcome.GONE
+
+
+def test_what_follows_a_compressed_tar_is_no_part_of_it(tmp_path: Path) -> None:
+    write_tar(tmp_path / "set.tar.gz", FILES)
+    with (tmp_path / "set.tar.gz").open("ab") as file:
+        file.write(b"<!-- served from a cache -->")
+    url = member_url(tmp_path / "set.tar.gz", "set/07.png")
+    assert ArchiveReader().read(url, MAX) == FILES["set/07.png"]
+
+
+MISTAKEN = {
+    b"version https://git-lfs.github.com/spec/v1\n": "git lfs pull",
+    b"\n<!DOCTYPE html><title>Quota</title>": "page of HTML",
+    image_bytes(0): "one picture: name the folder",
+    b"\x89HDF\r\n\x1a\n": "HDF5",
+    b"\x28\xb5\x2f\xfd" + bytes(20): "zstd archive .*unpack it",
+}
+
+
+@pytest.mark.parametrize("data", MISTAKEN)
+def test_what_lies_in_the_place_of_an_archive_is_named(data: bytes, tmp_path: Path) -> None:
+    (tmp_path / "set.zip").write_bytes(data)
+    with pytest.raises(CrawlError, match=MISTAKEN[data]):
+        listed(tmp_path / "set.zip")
+
+
+def test_archives_in_the_place_of_images_are_named(tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    write_tar(tmp_path / "set" / "000.tar", FILES)
+    with pytest.raises(SourceError, match=r"no image, but '000.tar': declare each"):
+        listed(tmp_path / "set")
+
+
+def test_failures_of_many_members_are_of_one_kind(tmp_path: Path) -> None:
+    write_zip(tmp_path / "set.zip", {f"{word}.png": b"x" for word in ("a", "b", "c")})
+    data = bytearray((tmp_path / "set.zip").read_bytes())
+    for found in re.finditer(rb"PK\x01\x02", bytes(data)):
+        data[found.start() + 8] |= 1  # encrypted
+    (tmp_path / "set.zip").write_bytes(data)
+    reasons = []
+    for word in ("a", "b", "c"):
+        with pytest.raises(FetchError) as caught:
+            ArchiveReader().read(member_url(tmp_path / "set.zip", f"{word}.png"), MAX)
+        reasons.append(caught.value.reason)
+    ((times, reason),) = grouped(reasons)
+    assert times == 3 and "is encrypted: unpack it with its password" in reason
