@@ -13,7 +13,7 @@ from crawl.outcomes import FetchError, Outcome
 from crawl.parts import Part
 from crawl.posts import Post
 from crawl.settings import CrawlSettings
-from crawl.web.answers import refuse_unless_ok
+from crawl.web.answers import OK, refuse_unless_ok
 from crawl.web.encoding import decoded
 from crawl.web.retry import TruncatedError
 from crawl.web.session import Session
@@ -113,10 +113,13 @@ class _Transfer:
     async def read(self, response: aiohttp.ClientResponse, _: str) -> None:
         """Takes the body, or what is left of it. Raises TruncatedError when it ends early."""
         status = response.status
+        whole = response.headers.get("Content-Range", "").startswith("bytes 0-")
+        if status == 206 and not self._part.size and whole:  # all of it, though nobody asked so
+            status = 200
         if self._part.size and status in (206, 416) and not self._continues(response):
             self._part.restart(None, "")
             raise TruncatedError("the answer to a range request does not fit")
-        if status == 200:
+        if status in OK:
             self._start(response)
         elif status != 206 or not self._part.size:
             await refuse_unless_ok(response)
@@ -130,6 +133,8 @@ class _Transfer:
 
     def _start(self, response: aiohttp.ClientResponse) -> None:
         length = response.headers.get("Content-Length", "")
+        span, _, whole = response.headers.get("Content-Range", "").partition("/")
+        length = whole if span and whole.isdigit() else length
         total = int(length) if length.isascii() and length.isdigit() else None
         if total is not None and total > self._max_bytes:
             raise self._too_large()

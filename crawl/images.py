@@ -81,7 +81,8 @@ def opened(data: bytes) -> Image.Image:
     """
     kind = image_format(data)
     if kind is None:
-        raise FetchError(Outcome.NOT_AN_IMAGE, f"starts with {data[:12]!r}")
+        reason = f"starts with {data[:12]!r}" if data else "it is empty"
+        raise FetchError(Outcome.NOT_AN_IMAGE, reason)
     try:
         return Image.open(io.BytesIO(_lean(data) if kind == "PNG" else data), formats=[kind])
     except Image.DecompressionBombError as error:

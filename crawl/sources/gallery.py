@@ -8,14 +8,14 @@ from typing import Any
 from urllib.parse import urldefrag, urlsplit
 
 import soupsieve
-from bs4 import BeautifulSoup, Tag
+from bs4 import Tag
 
 from crawl.errors import CrawlError, SourceError
 from crawl.posts import Post
 from crawl.sources import html
 from crawl.sources.base import SAFE_RATING, MissingPageError, Source, register
 from crawl.sources.listing import ListedPage
-from crawl.tags import GENERAL
+from crawl.tags import GENERAL, parse
 from crawl.web.session import Session
 from crawl.web.urls import web_host
 
@@ -89,20 +89,26 @@ class Gallery(Source):
                     raise
                 end = f"{error.reason}: taken for the end"
                 break
-            soup = BeautifulSoup(page.body, "html.parser", from_encoding=page.charset or None)
+            soup = html.parsed(page.body, page.charset)
             base = html.base(page.url, soup)
             items = soup.select(html.split(self.item)[0])
-            after = html.link(base, soup, self.next)
-            if first and not items:
-                reason = f"'{self.item}' (key 'item') matches nothing on it"
+            after = html.link(base, soup, self.next) or html.refresh(base, soup)
+            after = urldefrag(after).url
+            after = "" if after in seen else after
+            if first and not items and not after:
+                there = f", which leads to {page.url}" if page.url != url else ""
+                reason = (
+                    f"'{self.item}' (key 'item') matches nothing on it{there}{html.shown(soup)}"
+                )
                 raise SourceError(self.name, url, reason)
+            if not items and soup.select_one("input[type=password]"):
+                raise SourceError(self.name, url, f"leads to {page.url}{html.shown(soup)}")
             empty = 0 if items else empty + 1
             if empty and (not after or empty == _EMPTY):
                 end = "it holds no item: taken for the end"
                 break
-            onward = after if after not in seen else ""
-            yield self._listed(url, base, items, onward)
-            url, first = onward, False
+            yield self._listed(url, base, items, after)
+            url, first = after, False
         yield ListedPage(url, [], note=end)
 
     def _listed(self, url: str, base: str, items: list[Tag], onward: str) -> ListedPage:
@@ -111,12 +117,19 @@ class Gallery(Source):
         links = [next((link for link in each if link not in shared), "") for each in found]
         posts = [self._post(item, link) for item, link in zip(items, links, strict=True)]
         alike = len(links) > 2 and len(set(links)) == 1
-        note = f"all {len(links)} items name one image: correct key 'image'" if alike else ""
+        named = (
+            "all {:,} items name one image"
+            if links and links[0]
+            else "none of {:,} items names an image"
+        )
+        note = f"{named.format(len(links))}: correct key 'image'" if alike else ""
         return ListedPage(url, posts, onward or None, note)
 
     def _post(self, item: Tag, link: str) -> Post:
         image = urldefrag(link).url
         rating = " ".join(html.values(item, self.rating)).lower()
+        stated = parse(rating)  # "Rating: General" and "General" are one
+        general = stated.name in GENERAL and stated.prefix in ("", "rating")
         parts = urlsplit(image)
         host = "" if web_host(image) == web_host(self.url) else parts.netloc
         place = f"{host}{parts.path}{'?' * bool(parts.query)}{parts.query}"
@@ -124,7 +137,7 @@ class Gallery(Source):
             url=image,
             source=self.name,
             post_id=str(item.get("id") or place),
-            rating=SAFE_RATING if rating in GENERAL else rating,
+            rating=SAFE_RATING if general else rating,
             tags=" ".join("_".join(tag.split()) for tag in html.values(item, self.tags)),
             artist=" ".join(html.values(item, self.artist)),
             licence=self.licence or " ".join(html.values(item, self.licence_link)),

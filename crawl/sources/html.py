@@ -2,19 +2,46 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections import Counter
 from collections.abc import Iterator
 
 from bs4 import BeautifulSoup, Tag
+from bs4.dammit import EncodingDetector, UnicodeDammit
 
-from crawl.web.urls import absolute
+from crawl.web.urls import absolute, web_host
 
 # Where pages put the address of an image that a script loads once it is looked at.
 _LAZY = ("data-lazy-src", "data-src", "data-original", "data-lazy", "data-url")
 _SETS = ("data-lazy-srcset", "data-srcset", "srcset")
+# What browsers read in the place of what a page states (https://encoding.spec.whatwg.org/#labels).
+_MEANT = {
+    **dict.fromkeys(("iso-8859-1", "iso8859-1", "latin1", "ascii", "us-ascii"), "cp1252"),
+    **dict.fromkeys(("gb2312", "gbk", "gb_2312-80"), "gb18030"),
+    **dict.fromkeys(("shift_jis", "shift-jis", "sjis", "x-sjis"), "cp932"),
+    **dict.fromkeys(("euc-kr", "ks_c_5601-1987"), "cp949"),
+}
+_PARAMETER = re.compile(r"&(?=[A-Za-z]\w*=)")  # of an address, and no letter
+_REFRESH = re.compile(r"(?is)\s*[\d.]+\s*[;,]\s*(?:url\s*=)?\s*[\"']?(.+?)[\"']?\s*")
+_PICTURE = re.compile(r"(?i)[^?#]+\.(jpe?g|png|gif|webp|bmp|avif)([?#].*)?")
+logging.getLogger("bs4.dammit").setLevel(logging.ERROR)  # of pages that are no text
 _NO_LINK = re.compile(r"(?i)\s*(#|data:|javascript:|about:|blob:|mailto:|$)")
 _CANDIDATE = re.compile(r"\s*,*\s*(\S*[^\s,])(?:\s+(\d+(?:\.\d+)?)[wx])?[^,]*,?")  # of a srcset
+
+
+def parsed(body: bytes, charset: str = "") -> BeautifulSoup:
+    """A page, in the encoding that its byte order mark, ``charset`` of its header or it itself
+    states, as browsers mean these names; a bare ``&section=1`` in an address stays as it is.
+    """
+    plain, mark = EncodingDetector.strip_byte_order_mark(body)
+    stated = EncodingDetector.find_declared_encoding(plain, is_html=True) or ""
+    wanted = [mark] if mark else [name for name in (charset, stated) if name]
+    known = [_MEANT.get(name.lower(), name) for name in wanted]
+    if not plain.strip():
+        return BeautifulSoup("", "html.parser")
+    text = UnicodeDammit(plain, known_definite_encodings=known, is_html=True).unicode_markup
+    return BeautifulSoup(_PARAMETER.sub("&amp;", text or ""), "html.parser")
 
 
 def split(selector: str) -> tuple[str, str]:
@@ -26,7 +53,25 @@ def split(selector: str) -> tuple[str, str]:
 def base(page: str, soup: BeautifulSoup) -> str:
     """What the links of ``page`` are relative to: its own address unless it names another."""
     found = soup.select_one("base[href]")
-    return absolute(page, str(found["href"])) or page if found else page
+    stated = absolute(page, str(found["href"])) if found else page
+    return stated if web_host(stated) else page
+
+
+def refresh(page: str, soup: BeautifulSoup) -> str:
+    """Where ``page`` leads on by itself (``<meta http-equiv=refresh>``); empty when it does not."""
+    for found in soup.select("meta[http-equiv][content]"):
+        if str(found["http-equiv"]).lower() == "refresh":
+            onward = _REFRESH.fullmatch(str(found["content"]))
+            return absolute(page, onward[1]) if onward else ""
+    return ""
+
+
+def shown(soup: BeautifulSoup) -> str:
+    """What a page without what is looked for calls itself, for a message; or nothing."""
+    if soup.select_one("input[type=password]"):
+        return ": it asks for a login"
+    title = soup.title.get_text(" ") if soup.title else ""
+    return f": it is called '{' '.join(title.split())[:80]}'" if title.strip() else ""
 
 
 def values(scope: Tag, selector: str) -> list[str]:
@@ -34,9 +79,15 @@ def values(scope: Tag, selector: str) -> list[str]:
     if not selector:
         return []
     css, attribute = split(selector)
-    matches = scope.select(css)
+    matches = [leaf for match in scope.select(css) for leaf in _leaves(match, attribute)]
     texts = [str(m.get(attribute, "")) if attribute else m.get_text(" ") for m in matches]
     return [text.strip() for text in texts if text.strip()]
+
+
+def _leaves(match: Tag, attribute: str) -> list[Tag]:
+    """An element, or of a list its entries."""
+    entries = [] if attribute else match.select("li, a")
+    return [entry for entry in entries if not entry.select("li, a")] or [match]
 
 
 def link(page: str, scope: Tag, selector: str) -> str:
@@ -76,6 +127,9 @@ def _of(element: Tag, attribute: str) -> Iterator[str]:
         yield str(element.get(name) or "")
     for name in _SETS:
         yield from _largest(str(element.get(name) or ""))
+    for name, value in element.attrs.items():  # a script of their own
+        if name.startswith("data-") and _PICTURE.fullmatch(str(value).strip()):
+            yield str(value)
 
 
 def _largest(candidates: str) -> list[str]:

@@ -12,7 +12,8 @@ from urllib3.exceptions import InvalidHeader
 from crawl.outcomes import FetchError, Outcome
 from crawl.web.throttle import Throttle
 
-BUSY = frozenset({429, 500, 502, 503, 504})  # HTTP statuses that may pass
+# HTTP statuses that may pass; those above 511 are of proxies that do not reach the site.
+BUSY = frozenset({408, 425, 429, 500, 502, 503, 504, 509, 520, 521, 522, 523, 524, 529, 530})
 _FIRST_BACKOFF, _MAX_BACKOFF = 0.5, 60.0  # seconds
 
 
@@ -107,8 +108,11 @@ def _summary(error: Exception) -> str:
         return "no answer in time"
     if isinstance(error, aiohttp.ClientConnectorError):
         return f"cannot connect to {error.host}: {error.os_error.strerror or error.os_error}"
-    return (
-        str(error)
-        if isinstance(error, BusyError | TruncatedError | UnreachableError)
-        else (f"{type(error).__name__}: {error}")
-    )
+    if isinstance(error, BusyError | TruncatedError | UnreachableError):
+        return str(error)
+    reason = " ".join(str(error).split())
+    if "content-encoding" in reason:  # its words advise what to install
+        return "sent in a Content-Encoding that nobody asked for, or damaged"
+    if isinstance(error, aiohttp.ClientResponseError):  # it shows the bytes
+        return f"what it sends is no HTTP: {error.message.strip().splitlines()[0].strip(': ')}"
+    return f"{type(error).__name__}: {reason}"

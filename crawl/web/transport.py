@@ -103,6 +103,7 @@ class _Resolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
+        host = host.lower()
         target, port = self._connect_to.get(host, (host, port))
         return [
             ResolveResult(

@@ -17,7 +17,7 @@ from crawl.sources import referrers
 from crawl.web.encoding import decoded
 from crawl.web.urls import referer
 from tests.crawl.conftest import quick
-from tests.crawl.misbehaving import Site, body, image_bytes, md5, status, truncate
+from tests.crawl.misbehaving import Fault, Site, body, first, image_bytes, md5, status, truncate
 
 IMAGE = image_bytes(0)
 URL = "http://site.demo/image.png"
@@ -103,6 +103,88 @@ def test_html_is_no_other_image(site: Site, fetch_one: Any) -> None:
     site.faults["/image.png"] = body(b"<!doctype html><title>No hot links</title>")
     fetched = fetch_one(stated=md5(IMAGE))
     assert fetched.outcome is Outcome.NOT_AN_IMAGE and "doctype" in fetched.reason
+
+
+def answered(code: int, data: bytes, **headers: str) -> Fault:
+    """Answers with ``code`` and ``data``."""
+
+    def answer(handler: Any, before: int) -> None:
+        send = handler.send_response
+        handler.send_response = lambda *_: send(code)
+        body(data, **headers)(handler, before)
+        handler.send_response = send
+
+    return answer
+
+
+WHOLE = f"bytes 0-{len(IMAGE) - 1}/{len(IMAGE)}"
+
+
+@pytest.mark.parametrize(
+    "answer", [answered(203, IMAGE), answered(206, IMAGE, Content_Range=WHOLE)]
+)
+def test_a_whole_image_is_taken_whatever_the_status_calls_it(
+    answer: Fault, site: Site, fetch_one: Any
+) -> None:
+    site.faults["/image.png"] = answer
+    assert fetch_one(stated=md5(IMAGE)).outcome is Outcome.OK
+
+
+def test_a_part_that_nobody_asked_for_is_not_taken_for_the_whole(
+    site: Site, fetch_one: Any
+) -> None:
+    site.faults["/image.png"] = answered(206, IMAGE[:100], Content_Range=f"bytes 0-99/{len(IMAGE)}")
+    assert fetch_one(retries=0).outcome is Outcome.TRUNCATED
+
+
+@pytest.mark.parametrize("code", [408, 425, 429, 503, 520, 524, 529])
+def test_what_may_pass_is_asked_again(
+    code: int, site: Site, fetch_one: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("crawl.web.retry._FIRST_BACKOFF", 0.001)
+    site.faults["/image.png"] = first(1, status(code), body(IMAGE))
+    assert fetch_one().outcome is Outcome.OK
+
+
+SAID = {  # what a site answers, its encoding: what the line repeats
+    b'{"Message": "no"}': ("", "no"),
+    b'{"success": false, "msg": "no"}': ("", "no"),
+    b'\xef\xbb\xbf{"message": "no"}': ("", "no"),
+    '{"message": "désolé"}'.encode("utf-16"): ("", "désolé"),
+    gzip.compress(b'{"message": "no"}'): ("gzip", "no"),
+    b"<?xml version='1.0'?><Error><Code>Denied</Code><Message>no</Message></Error>": ("", "no"),
+    b"<title>no</title>": ("", "no"),
+}
+
+
+@pytest.mark.parametrize("data", SAID)
+def test_why_a_site_refuses_is_read_as_it_is_sent(
+    data: bytes, site: Site, fetch_one: Any, recwarn: pytest.WarningsRecorder
+) -> None:
+    encoding, words = SAID[data]
+    headers = {"Content_Encoding": encoding} if encoding else {}
+    site.faults["/image.png"] = answered(400, data, **headers)
+    assert fetch_one().reason == f"HTTP 400: {words}" and not recwarn.list
+
+
+def test_what_is_no_http_is_told_in_one_line(
+    site: Site, fetch_one: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("crawl.web.retry._FIRST_BACKOFF", 0.001)
+    site.faults["/robots.txt"] = body(b"")
+
+    def answer(handler: Any, before: int) -> None:
+        handler.wfile.write(b"\x1a\n\r\n\x00IEND\n")
+        handler.close_connection = True
+
+    site.faults["/image.png"] = answer
+    reason = fetch_one().reason
+    assert reason == "what it sends is no HTTP: Bad status line, tried 2 times"
+
+
+def test_an_empty_body_is_called_so(site: Site, fetch_one: Any) -> None:
+    site.faults["/image.png"] = body(b"")
+    assert fetch_one().reason == "it is empty"
 
 
 REFERERS = [
