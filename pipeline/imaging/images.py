@@ -18,8 +18,10 @@ from pipeline.imaging import png
 from pipeline.imaging.jpeg import checked
 
 MAX_BYTES = 400_000_000  # of a decoded picture; a 109 KB PNG can unpack to 900 million pixels
-# How files of the HEIF family begin, from the fifth byte on, which are not read.
-HEIF = {b"ftyp" + brand: "HEIC" for brand in (b"heic", b"heix", b"hevc", b"mif1", b"msf1")}
+# How pictures begin, from the fifth byte on, that are not read.
+HEIF = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1")
+_UNREAD = {b"ftyp" + brand: "HEIC" for brand in HEIF}
+_UNREAD[b"JXL \r\n\x87\n"] = "JPEG XL"
 FRAMES = 50  # of an animation, of which the first that is not blank is taken
 BLANK = 3  # levels of 255 that one colour may vary by
 _UPRIGHT = {  # EXIF's orientation: how the picture is turned back
@@ -60,7 +62,7 @@ def read_rgb(data: bytes, *, managed: bool = True) -> np.ndarray:
     except FetchError as refused:
         if refused.outcome is Outcome.TOO_LARGE:
             raise UnreadableError(refused.reason) from None
-        if kind := HEIF.get(data[4:12]):
+        if kind := _UNREAD.get(data[4:12]):
             raise UnreadableError(
                 f"a {kind} picture, which Pillow cannot read here: save it as JPEG or PNG"
             ) from None

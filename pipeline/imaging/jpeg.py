@@ -18,16 +18,17 @@ class _Frame:
     width: int  # pixels
     height: int
     alone: bool  # whether one scan has all components
-    scan: int  # bytes of the first scan's data
+    begin: int  # where the first scan's data is
+    scan: int  # its bytes
 
 
 def checked(data: bytes) -> bytes:
     """``data``; of a JPEG so that a decoder cannot take its end for the end of the picture.
 
     Without the mark of its end a decoder that runs out of data says so, as Pillow does, and a whole
-    picture is decoded all the same. In one of several scans the mark is needed; there what is too
-    little for the size is told by the fewest bits that can be: one for each block of 8×8 pixels in
-    the first scan.
+    picture is decoded all the same, also where the file has no such mark. In one of several scans
+    the mark is needed; there what is too little for the size is told by the fewest bits that can
+    be: one for each block of 8×8 pixels in the first scan.
 
     Raises ValueError when data is missing.
     """
@@ -39,9 +40,10 @@ def checked(data: bytes) -> bytes:
     if frame.scan * 8 < blocks:
         size = f"{frame.width}×{frame.height}"
         raise ValueError(f"{size} pixels are announced, and most of their data is missing")
-    end = data.rfind(_END)
-    whole = frame.kind in _SEQUENTIAL and frame.alone and end > 0
-    return data[:end] + _AHEAD if whole else data
+    if frame.kind not in _SEQUENTIAL or not frame.alone:
+        return data
+    end = data.rfind(_END, frame.begin)  # a picture within the header has one, too
+    return (data[:end] if end > 0 else data.removesuffix(_END[:1])) + _AHEAD
 
 
 def _frame(data: bytes) -> _Frame | None:
@@ -59,7 +61,7 @@ def _frame(data: bytes) -> _Frame | None:
             begin = start + 2 + int.from_bytes(data[start + 2 : start + 4])
             after = _MARKER.search(data, begin)
             scan = (after.start() if after else len(data)) - begin
-            return _Frame(found[0], width, height, body[0] == found[6], scan)
+            return _Frame(found[0], width, height, body[0] == found[6], begin, scan)
         if kind in range(0xC0, 0xD0) and kind not in _NO_FRAME:
             found = bytes([kind]) + data[start + 4 : start + 10]
         start += 2 + int.from_bytes(data[start + 2 : start + 4])

@@ -16,7 +16,7 @@ from PIL import Image, ImageCms, PngImagePlugin
 
 from crawl.images import FORMATS, image_format, image_size, pixel_bytes
 from crawl.outcomes import FetchError, Outcome
-from pipeline.imaging.images import UnreadableError, read_picture, read_rgb
+from pipeline.imaging.images import HEIF, UnreadableError, read_picture, read_rgb
 from pipeline.imaging.jpeg import checked
 
 RAMP = np.linspace(0, 255, 48).round().astype(np.uint8).reshape(6, 8)
@@ -148,6 +148,25 @@ def test_a_jpeg_that_lost_its_end_is_refused_though_its_end_is_marked(part: floa
     data = encoded(Image.fromarray(NOISE), "JPEG", quality=95)
     with pytest.raises(UnreadableError, match="truncated"):
         read_rgb(data[: int(len(data) * part)] + b"\xff\xd9")
+
+
+@pytest.mark.parametrize("lost", [1, 2])
+@pytest.mark.parametrize("thumbnail", [False, True])
+def test_a_jpeg_without_the_mark_of_its_end_is_whole(lost: int, thumbnail: bool) -> None:
+    inner = encoded(Image.fromarray(NOISE[:8, :8]), "JPEG") if thumbnail else b""
+    data = encoded(Image.fromarray(NOISE), "JPEG", quality=95, comment=inner)
+    np.testing.assert_array_equal(read_rgb(data[:-lost]), read_rgb(data))
+    with pytest.raises(UnreadableError, match="truncated"):
+        read_rgb(data[:-200])
+
+
+@pytest.mark.parametrize(
+    ("start", "kind"),
+    [(b"ftyp" + brand, "HEIC") for brand in HEIF] + [(b"JXL \r\n\x87\n", "JPEG XL")],
+)
+def test_a_picture_of_a_kind_that_is_not_read_is_named(start: bytes, kind: str) -> None:
+    with pytest.raises(UnreadableError, match=f"a {kind} picture, .*save it as JPEG or PNG"):
+        read_rgb(b"\0\0\0\x18" + start + bytes(100))
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
