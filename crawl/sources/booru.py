@@ -20,6 +20,7 @@ from crawl.web.keys import from_environment
 from crawl.web.session import Credentials, Session
 from crawl.web.urls import web_host
 
+_NOTHING = (b"", b"[]", b"{}", b"null")  # what sites send behind the last page
 _ORDERS = ("order:", "sort:")
 
 
@@ -103,7 +104,8 @@ class Booru(Source):
                     raise
                 yield ListedPage(url, [], note=f"{error.reason}: taken for the end")
                 return
-            found = self.parse(url, body) if first or body.strip() else []
+            ended = not first and body.strip() in _NOTHING
+            found = [] if ended else self.parse(url, body)
             if not found:
                 yield ListedPage(url, [])
                 return

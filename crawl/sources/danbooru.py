@@ -35,7 +35,7 @@ class Danbooru(KeyedBooru):
 
     def post(self, session: Session, page: str, row: Row) -> Post:
         """As Booru.post. ``s`` stands for sensitive here: only ``g`` is general."""
-        rating = row.text("rating")
+        rating = row.text("rating").lower()
         return self.stated(
             row,
             url=row.link("file_url", page),

@@ -127,9 +127,9 @@ def _of(element: Tag, attribute: str) -> Iterator[str]:
         yield str(element.get(name) or "")
     for name in _SETS:
         yield from _largest(str(element.get(name) or ""))
-    for name, value in element.attrs.items():  # a script of their own
-        if name.startswith("data-") and _PICTURE.fullmatch(str(value).strip()):
-            yield str(value)
+    for name in element.attrs:  # of a script of their own
+        if name.startswith("data-") and _PICTURE.fullmatch(str(element[name]).strip()):
+            yield str(element[name])
 
 
 def _largest(candidates: str) -> list[str]:

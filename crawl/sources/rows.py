@@ -20,6 +20,7 @@ from crawl.web.urls import absolute
 
 _MAX_INT32 = 2**31 - 1  # sizes are stored as int32
 _MAX_INT64 = 2**63 - 1
+_DIGITS = re.compile(r"[1-9][0-9]{0,17}")
 _YEARS = range(1990, 2200)
 
 
@@ -60,7 +61,10 @@ class Row:
 
     @property
     def id(self) -> int:
-        """The post's number."""
+        """The post's number, which some sites write as text."""
+        value = self._values.get("id")
+        if isinstance(value, str) and _DIGITS.fullmatch(value):
+            return int(value)
         number = self.number("id", _MAX_INT64)
         if number is None:
             raise ValueError("it has no 'id'")

@@ -44,7 +44,7 @@ class Zerochan(Booru):
     def parse(self, page: str, body: bytes) -> list[Row | Unfit]:
         """A list under the key "items"."""
         value = rows.load(self.name, page, body)
-        if not isinstance(value, dict):
+        if not isinstance(value, dict) or "items" not in value:  # it may say why
             raise SourceError(self.name, page, f"is not a list of posts: {rows.shown(value)}")
         return rows.rows_of(self.name, page, value.get("items"))
 

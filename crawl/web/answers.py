@@ -22,8 +22,10 @@ _MAX_PAGE_BYTES = 64_000_000
 _MAX_SAID_BYTES = 4096
 _MAX_SAID = 300  # characters
 # Where a site's JSON says what is wrong; the first that is there is taken.
-_TELLING = ("message", "error_message", "error_description", "msg", "reason", "detail")
-_TELLING += ("errors", "error", "title")
+_TELLING = (
+    *("message", "error_message", "error_description", "msg", "reason", "detail"),
+    *("errors", "error", "title"),
+)
 
 
 @dataclass(frozen=True)

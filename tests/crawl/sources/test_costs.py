@@ -414,3 +414,38 @@ def test_a_failure_in_passing_is_none(site: Site, connect: Any) -> None:
     site.faults["/?p=2"] = first(1, status(503), site.faults["/?p=2"])
     frame, _ = discover([GALLERY], connect(quick()))
     assert len(frame) == 2
+
+
+@pytest.mark.parametrize("nothing", [b" ", b"[]\n", b"{}", b"null"])
+def test_an_empty_last_page_is_the_end(
+    nothing: bytes, kind: Kind, site: Site, connect: Any
+) -> None:
+    serve(site, kind, rows := [kind.row(9), kind.row(8)])
+    usual = site.faults
+    site.faults = Answers(
+        lambda path: nothing if kind.below(path) == 8 else usual.get(path)  # type: ignore[arg-type]
+    )
+    frame, counts = discover([declared(kind)], connect(quick()))
+    assert len(frame) == len(rows) == counts["booru/listed"]
+
+
+def test_a_number_of_a_post_may_be_written_as_text(kind: Kind, site: Site, connect: Any) -> None:
+    rows = [kind.row(n) for n in (9, 8)]
+    texts = [row | {"id": str(row["id"])} for row in rows]
+    serve(site, kind, rows)
+    usual = site.faults
+    site.faults = Answers(
+        lambda path: (
+            kind.page(texts)
+            if "json" in path and kind.below(path) is None and not path.startswith(("/9", "/8"))
+            else usual.get(path)  # type: ignore[arg-type]
+        )
+    )
+    frame, _ = discover([declared(kind)], connect(quick()))
+    assert sorted(frame["post_id"]) == ["8", "9"]
+
+
+def test_what_zerochan_says_in_the_place_of_posts_is_repeated(site: Site, connect: Any) -> None:
+    site.faults = Answers(lambda _: b'{"success": false, "message": "ask less"}')
+    with pytest.raises(SourceError, match="ask less"):
+        discover([declared(KINDS["zerochan"])], connect(quick()))
