@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from urllib.parse import unquote
 
+from crawl.texts import is_seen
+
 # For who is no general audience, as sites without ratings tag it; the names as `Tag.name` has them.
 _ADULT = frozenset(
     {
@@ -51,6 +53,7 @@ _LETTER = re.compile(r"[^\W_]")
 _ASSIGNED = re.compile(r"(?<=[^\W_])=(?=[^\W_])")
 _SEVERAL = re.compile(r"[,;|\u3001\uff0c\uff1b]")  # between tags that stand in one
 _AROUND = "\"'`\u201c\u201d\u2018\u2019\u00ab\u00bb\u300c\u300d.,;#*~! \t\n"
+_LONGEST = 200  # characters of a tag
 _BRACKETS = re.compile(r"[\[({<]\s*(\w[^\[\](){}<>]+)\s*[\])}>]")
 
 
@@ -73,10 +76,10 @@ def parse(spelled: str) -> Tag:
     characters that nobody sees are none, nor is what a list has around its words.
     """
     text = unicodedata.normalize("NFKC", _unescaped(spelled)).casefold()
-    text = _ASSIGNED.sub(":", "".join(c for c in text if _is_seen(c)))
+    text = _ASSIGNED.sub(":", "".join(filter(is_seen, text)))
     if _LETTER.search(text):
         bare = text.strip(_AROUND)
-        within = _BRACKETS.fullmatch(bare)
+        within = _BRACKETS.fullmatch(bare[:_LONGEST])
         text = within[1] if within else bare if len(bare) > 1 else text  # ;d is a face
     prefix, colon, name = text.rpartition(":")
     faces = not _LETTER.search(name) or (prefix.strip() and not _LETTER.search(prefix))
@@ -150,12 +153,6 @@ def _unescaped(text: str) -> str:
             break
         text = plain
     return text
-
-
-def _is_seen(letter: str) -> bool:
-    if "\ufe00" <= letter <= "\ufe0f":  # which of two pictures of a sign is meant
-        return False
-    return letter.isspace() or unicodedata.category(letter) not in ("Cf", "Cc")
 
 
 def _words(text: str) -> str:

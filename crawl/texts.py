@@ -1,8 +1,9 @@
-"""In which encoding a text of strangers is: the one rule for tables and robots.txt."""
+"""A text of strangers: its encoding, and which of its letters count. One rule for all readers."""
 
 from __future__ import annotations
 
 import codecs
+import unicodedata
 
 _MARKS = {  # byte order marks, the longer ones first
     codecs.BOM_UTF8: "utf-8",
@@ -27,3 +28,10 @@ def encoding(data: bytes) -> str:
 def decoded(data: bytes, errors: str = "strict") -> str:
     """The text that ``data`` is, without marks. Raises UnicodeError, or as ``errors`` says."""
     return data.decode(encoding(data), errors).replace(_MARK, "")
+
+
+def is_seen(letter: str) -> bool:
+    """Whether a reader sees ``letter``, or the room that it takes."""
+    if "\ufe00" <= letter <= "\ufe0f":  # which of two pictures of a sign is meant
+        return False
+    return letter.isspace() or unicodedata.category(letter) not in ("Cf", "Cc")

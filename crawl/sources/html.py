@@ -24,6 +24,7 @@ _MEANT = {
 }
 _PARAMETER = re.compile(r"&(?=[A-Za-z]\w*=)")  # of an address, and no letter
 _REFRESH = re.compile(r"(?is)\s*[\d.]+\s*[;,]\s*(?:url\s*=)?\s*[\"']?(.+?)[\"']?\s*")
+_LONGEST = 2000  # characters of an address
 _PICTURE = re.compile(r"(?i)[^?#]+\.(jpe?g|png|gif|webp|bmp|avif)([?#].*)?")
 logging.getLogger("bs4.dammit").setLevel(logging.ERROR)  # of pages that are no text
 _NO_LINK = re.compile(r"(?i)\s*(#|data:|javascript:|about:|blob:|mailto:|$)")
@@ -61,7 +62,7 @@ def refresh(page: str, soup: BeautifulSoup) -> str:
     """Where ``page`` leads on by itself (``<meta http-equiv=refresh>``); empty when it does not."""
     for found in soup.select("meta[http-equiv][content]"):
         if str(found["http-equiv"]).lower() == "refresh":
-            onward = _REFRESH.fullmatch(str(found["content"]))
+            onward = _REFRESH.fullmatch(str(found["content"])[:_LONGEST])
             return absolute(page, onward[1]) if onward else ""
     return ""
 

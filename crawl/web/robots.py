@@ -16,7 +16,9 @@ from crawl.outcomes import FetchError, Outcome
 _FRESH = 24 * 3600.0  # seconds; RFC 9309 section 2.4: not longer than 24 hours
 _FRESH_FAILURE = 600.0
 MAX_BYTES = 512_000  # RFC 9309 section 2.5 asks for at least 500 KiB
-_VERSION = re.compile(r"(?im)^(\s*user-agent\s*:\s*[^\s/#]+)/[^#\r\n]*")
+_TAG = re.compile(r"(?i)</?(?:html|body|pre|br|p|div|span)\b[^<>\n]*>")
+_ORIGIN = re.compile(r"(?i)https?://[^/\s]+(?=/)")
+_AGENT, _FORBID = frozenset({"user-agent", "useragent", "user agent"}), "disallow"
 
 
 class Robots:
@@ -86,12 +88,26 @@ def text_of(body: bytes) -> str:
     """The text of a robots.txt, at most `MAX_BYTES` of which are looked at.
 
     RFC 9309 asks for UTF-8; a byte order mark, or UTF-16 without one, is what some editors write.
-    A last line that is cut off could forbid more than its owner wrote: it is left out.
+    A last line that is cut off could forbid more than its owner wrote: it is left out. Where a rule
+    is not written as it should be, what it means to forbid is forbidden.
     """
     text = texts.decoded(body[:MAX_BYTES], errors="replace")
-    if len(body) >= MAX_BYTES:
-        text = "\n".join(text.splitlines()[:-1])
-    return _VERSION.sub(r"\1", text)  # a version is no part of a crawler's name
+    lines = text.removeprefix("\u00ef\u00bb\u00bf").splitlines()  # a mark in another encoding
+    text = "\n".join(lines[:-1] if len(body) >= MAX_BYTES else lines)
+    text = _TAG.sub("\n", "".join(filter(texts.is_seen, text)))
+    return "\n".join(map(_meant, text.splitlines()))
+
+
+def _meant(line: str) -> str:
+    """A rule as it should be written; every other line as it stands."""
+    key, _, value = line.replace("\uff1a", ":", 1).partition(":")
+    name, value = key.strip().lower(), value.strip().strip("\"'")
+    if name in _AGENT:  # a version is no part of a crawler's name
+        return f"user-agent: {value.partition('#')[0].partition('/')[0].strip()}"
+    if name != _FORBID:
+        return line
+    path = value[origin.end() :] if (origin := _ORIGIN.match(value)) else value
+    return f"{_FORBID}: {'' if path[:1] in ('', '/', '*', '#', '$') else '/'}{path}"
 
 
 def _delay(rules: Protego, agent: str) -> float:

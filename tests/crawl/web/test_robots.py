@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import time
 from typing import Any
 
 import pytest
@@ -35,6 +36,28 @@ CASES: dict[str, tuple[Fault, bool, bool]] = {
     "Latin letters": (body(DENY.encode() + "# façade".encode("latin-1")), False, True),
     "CRLF": (body(DENY.replace("\n", "\r\n").encode()), False, True),
     "CR": (body(DENY.replace("\n", "\r").encode()), False, True),
+    "no slash": (body(b"User-agent: *\nDisallow: private\n"), False, True),
+    "a whole address": (body(b"User-agent: *\nDisallow: http://site.demo/private\n"), False, True),
+    "quotes": (body(b"User-agent: \"*\"\nDisallow: '/private'\n"), False, True),
+    "characters that nobody sees": (
+        body("\u200bUser-agent: *\0\nDisallow: /private\u200b\n".encode()),
+        False,
+        True,
+    ),
+    "a mark in another encoding": (body(f"\u00ef\u00bb\u00bf{DENY}".encode()), False, True),
+    "wide colons": (body(DENY.replace(":", "\uff1a").encode()), False, True),
+    "HTML with one line": (body(f"<pre>{DENY}</pre>".replace("\n", "<br>").encode()), False, True),
+    "empty lines within a group": (
+        body(b"User-agent: *\n\nDisallow:\n\nDisallow: /private\n"),
+        False,
+        True,
+    ),
+    "nothing forbidden": (body(b"User-agent: *\nDisallow:\n# Disallow: /private\n"), True, True),
+    "an address that is allowed": (
+        body(b"User-agent: *\nDisallow: /\nAllow: /a\nAllow: private\n"),
+        False,
+        True,
+    ),
     "odd case and spaces": (body(b" USER-AGENT :  *\n\tdisallow:/private  # no\n"), False, True),
     "our name with a version": (
         body(b"User-agent: Face2Anime/9.9 (a bot)\nDisallow: /private\n"),
@@ -112,3 +135,13 @@ def test_what_robots_txt_forbids(
 def test_no_more_than_the_first_part_is_looked_at() -> None:
     assert len(text_of(LONG.encode())) <= MAX_BYTES
     assert not text_of(CUT.encode()).rstrip().endswith("/")
+
+
+@pytest.mark.parametrize(
+    "part", [b"\n", b" ", b"<p ", b"User-agent: ", b"Disallow:", b"'", b"http://"]
+)
+def test_no_text_takes_long(part: bytes) -> None:
+    started = time.process_time()
+    text_of(part * (MAX_BYTES // len(part)))
+    text_of(b"Disallow: " + part * (MAX_BYTES // len(part)) + b"x")
+    assert time.process_time() - started < 10
