@@ -138,7 +138,9 @@ class Gallery(Source):
             source=self.name,
             post_id=str(item.get("id") or place),
             rating=SAFE_RATING if general else rating,
-            tags=" ".join("_".join(tag.split()) for tag in html.values(item, self.tags)),
+            tags=" ".join(
+                "_".join(tag.split()) for tag in html.values(item, self.tags, entries=True)
+            ),
             artist=" ".join(html.values(item, self.artist)),
             licence=self.licence or " ".join(html.values(item, self.licence_link)),
             source_link=self.url,  # not this page: on which page an item stands changes

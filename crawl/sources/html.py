@@ -75,19 +75,23 @@ def shown(soup: BeautifulSoup) -> str:
     return f": it is called '{' '.join(title.split())[:80]}'" if title.strip() else ""
 
 
-def values(scope: Tag, selector: str) -> list[str]:
-    """Texts, or values of the named attribute, of all that ``selector`` matches; no empty ones."""
+def values(scope: Tag, selector: str, *, entries: bool = False) -> list[str]:
+    """Texts, or values of the named attribute, of all that ``selector`` matches; no empty ones.
+    With ``entries`` those of a list stand for it.
+    """
     if not selector:
         return []
     css, attribute = split(selector)
-    matches = [leaf for match in scope.select(css) for leaf in _leaves(match, attribute)]
+    matches: list[Tag] = list(scope.select(css))
+    if entries and not attribute:
+        matches = [entry for match in matches for entry in _entries(match)]
     texts = [str(m.get(attribute, "")) if attribute else m.get_text(" ") for m in matches]
     return [text.strip() for text in texts if text.strip()]
 
 
-def _leaves(match: Tag, attribute: str) -> list[Tag]:
+def _entries(match: Tag) -> list[Tag]:
     """An element, or of a list its entries."""
-    entries = [] if attribute else match.select("li, a")
+    entries = match.select("li, a")
     return [entry for entry in entries if not entry.select("li, a")] or [match]
 
 
