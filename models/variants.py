@@ -211,7 +211,8 @@ def variant_from_dict(data: Mapping[str, Any], name: str | None = None) -> Varia
         variant,
         losses={k: float(v) for k, v in variant.losses.items()},
         final_losses={k: float(v) for k, v in variant.final_losses.items()},
-        **{key: tuple(getattr(variant, key)) for key in LISTS},
+        diff_augment=tuple(variant.diff_augment),
+        match_labels=tuple(variant.match_labels),
         labels={name: tuple(classes) for name, classes in variant.labels.items()},
     )
 
