@@ -32,7 +32,6 @@ NETWORK_KEYS = (
     "architecture", "channels", "blocks", "embedding", "upsampling", "norm", "attention",
     "antialias", "residual", "labels",
 )  # fmt: skip
-LISTS = ("diff_augment", "match_labels")
 STYLE_KEYS = ("style_steps", "style_weight", "style_features")  # of architecture gatys, and no more
 
 
@@ -105,8 +104,6 @@ class Variant:
     labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
     # Every photo in one light, at training and at use: models/data/light.py.
     match_light: bool = knob(False, "photos have one mean and deviation of lightness")
-    # Attributes whose classes come as often in drawings as in photos: models/data/matching.py.
-    match_labels: Sequence[str] = ()
     # Augmentation of real images, on the device.
     flip: bool = knob(True)
     shift: float = knob(0.0, "largest shift, as a fraction of the side", least=0, most=1)
@@ -147,8 +144,7 @@ class Variant:
         """Plain data that `variant_from_dict` reads back: the keys of the architecture."""
         plain = {key: dict(getattr(self, key)) for key in ("losses", "final_losses")}
         labels = {name: list(classes) for name, classes in self.labels.items()}
-        lists: dict[str, Any] = {key: list(getattr(self, key)) for key in LISTS}
-        lists["labels"] = labels
+        lists = {"labels": labels, "diff_augment": list(self.diff_augment)}
         every = {**asdict(self), **plain, **lists}
         return {key: value for key, value in every.items() if _belongs(key, self.architecture)}
 
@@ -212,7 +208,6 @@ def variant_from_dict(data: Mapping[str, Any], name: str | None = None) -> Varia
         losses={k: float(v) for k, v in variant.losses.items()},
         final_losses={k: float(v) for k, v in variant.final_losses.items()},
         diff_augment=tuple(variant.diff_augment),
-        match_labels=tuple(variant.match_labels),
         labels={name: tuple(classes) for name, classes in variant.labels.items()},
     )
 
@@ -228,12 +223,8 @@ def _check(variant: Variant) -> None:
         refuse_unknown("loss", weights, LOSSES, f"{where}unknown")
         for loss, weight in weights.items():
             check_value(f"{key}.{loss}", weight, float, {"least": 0, "most": MOST_WEIGHT}, where)
-    for key in LISTS:
-        value = getattr(variant, key)
-        if isinstance(value, str) or not isinstance(value, Sequence):
-            raise ModelError(f"{where}`{key}` must be a list")
-        if not all(isinstance(word, str) for word in value):
-            raise ModelError(f"{where}`{key}` must be a list of words")
+    if isinstance(variant.diff_augment, str) or not isinstance(variant.diff_augment, Sequence):
+        raise ModelError(f"{where}`diff_augment` must be a list")
     refuse_unknown("diff_augment", variant.diff_augment, DIFF_AUGMENTS, f"{where}unknown")
     if not isinstance(variant.labels, Mapping) or not all(
         isinstance(classes, list | tuple)

@@ -12,7 +12,6 @@ from models.data.augment import to_float
 from models.data.domain import Domain, StreamedDomain
 from models.data.light import LUMA, prepared
 from models.domains import DOMAINS, other
-from models.runtime.sampling import Order
 from models.variants import Variant
 
 CELLS = 8  # a side of the thumbnail: too few for lines and shading, enough for hair and skin
@@ -20,7 +19,7 @@ CELLS = 8  # a side of the thumbnail: too few for lines and shading, enough for 
 # larger: no colour is asked for there.
 FREE = slice(2, 4), slice(2, 6)
 MOST = 2.5  # deviations from the mean: no outlier asks for a lightness that the other domain lacks
-LOOKED_AT = 4096  # images of a domain; more change no mean by a grey level
+LOOKED_AT = 4096  # images of a domain, evenly through it; more change no mean by a grey level
 BATCH = 256
 LEAST = 0.02  # of a deviation, of 2: a cell that never changes says nothing
 
@@ -41,16 +40,10 @@ class Palette(nn.Module):
             self.register_buffer(f"{domain}_luma", luma, persistent=False)
             self.register_buffer(f"{domain}_chroma", torch.ones(()), persistent=False)
 
-    def fit(
-        self,
-        domains: Mapping[str, Domain | StreamedDomain],
-        orders: Mapping[str, Order],
-        variant: Variant,
-    ) -> None:
-        """Take the colours of both domains from a look at their images, as training sees them and
-        as often, by its `orders`."""
+    def fit(self, domains: Mapping[str, Domain | StreamedDomain], variant: Variant) -> None:
+        """Take the colours of both domains from a look at their images, as training sees them."""
         for name, domain in domains.items():
-            rows = sorted(orders[name].rows(0, min(len(domain), LOOKED_AT)).tolist())
+            rows = range(0, len(domain), -(-len(domain) // LOOKED_AT))
             luma, chroma = self._of(name)
             cells = []
             for start in range(0, len(rows), BATCH):

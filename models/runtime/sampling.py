@@ -11,20 +11,10 @@ from torch import Tensor
 
 
 class Order:
-    """Endless shuffled passes over `size` rows; `stream` separates data sets of one seed.
+    """Endless shuffled passes over `size` rows; `stream` separates data sets of one seed."""
 
-    With `weights`, float [size] of mean 1, a pass has row i on average `weights[i]` times, and
-    always as often rounded up or down.
-    """
-
-    def __init__(
-        self, size: int, seed: int, stream: int, weights: np.ndarray | None = None
-    ) -> None:
+    def __init__(self, size: int, seed: int, stream: int) -> None:
         self.size, self.seed, self.stream = size, seed, stream
-        # Where each row begins on a line of length `size`, and where the last ends.
-        self._ends = None if weights is None else np.append(0, np.cumsum(weights))
-        if self._ends is not None:
-            self._ends *= size / self._ends[-1]
         self._epoch, self._rows = -1, np.empty(0, dtype=np.int64)
 
     def rows(self, start: int, count: int) -> Tensor:
@@ -35,16 +25,8 @@ class Order:
         epoch, offset = divmod(position, self.size)
         if epoch != self._epoch:
             rng = np.random.default_rng([self.seed, self.stream, epoch])
-            self._epoch, self._rows = epoch, rng.permutation(self._pass(rng))
+            self._epoch, self._rows = epoch, rng.permutation(self.size)
         return int(self._rows[offset])
-
-    def _pass(self, rng: np.random.Generator) -> np.ndarray:
-        """The rows of a pass, in order: systematic resampling (Kitagawa, 1996)."""
-        if self._ends is None:
-            return np.arange(self.size)
-        marks = np.arange(self.size) + rng.random()
-        found = np.searchsorted(self._ends, marks, side="right") - 1
-        return np.clip(found, 0, self.size - 1)
 
 
 def reseed(seed: int, rank: int, images_seen: int) -> None:

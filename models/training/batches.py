@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,7 +11,6 @@ from models.data.augment import augment, to_float
 from models.data.conditioning import hide, label_indices, one_hot
 from models.data.domain import Domain, StreamedDomain
 from models.data.light import prepared
-from models.data.matching import matching_weights
 from models.data.streaming import Stream
 from models.domains import DOMAINS
 from models.errors import ModelError
@@ -54,11 +52,6 @@ class Batches:
             for d, domain in domains.items()
         }
         self._require_labels()
-        self.weights: dict[str, np.ndarray] = {}  # how often to show each image; else once a pass
-        if variant.match_labels:
-            self.weights["anime"] = matching_weights(
-                photos.labels, anime.labels, variant.match_labels
-            )
 
     def _require_labels(self) -> None:
         """Raise ModelError for an attribute that is unknown of every image: it would do nothing."""
@@ -72,10 +65,7 @@ class Batches:
     def orders(self, stream: int = 0) -> dict[str, Order]:
         """In which order the images of each domain come; another `stream`, another order."""
         seed = self.settings.seed
-        return {
-            d: Order(len(self.ids[d]), seed, stream + i, self.weights.get(d))
-            for i, d in enumerate(DOMAINS)
-        }
+        return {d: Order(len(self.ids[d]), seed, stream + i) for i, d in enumerate(DOMAINS)}
 
     def at(self, orders: Mapping[str, Order], seen: int) -> Batch:
         """This process's share of the batch after `seen` images, augmented.

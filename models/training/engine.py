@@ -99,7 +99,7 @@ def train(
     batch, budget = settings.batch_size, settings.budget_images
     networks = new_networks(variant, settings, recognizer, device)
     if networks.palette:
-        networks.palette.fit({"photos": photos, "anime": anime}, batches.orders(), variant)
+        networks.palette.fit({"photos": photos, "anime": anime}, variant)
     cast = partial(autocast, device, pick_precision(settings.precision, device))
     steps_at = partial(micro_batches, batches, batches.orders(), networks, recognizer)
     run = begin(networks, batches, report, state_dir, key)

@@ -59,9 +59,8 @@ def training_key(
 
 
 def data_ids(domain: Domain | StreamedDomain, variant: Variant) -> list[str]:
-    """What each row of `domain` is to `variant`: its id, and the labels that training asks for."""
-    asked = sorted({*variant.labels, *variant.match_labels})
-    known = [name for name in asked if name in domain.labels]
+    """What each row of `domain` is to `variant`: its id, and the labels that it is drawn with."""
+    known = [name for name in sorted(variant.labels) if name in domain.labels]
     if not known:
         return domain.ids
     rows = domain.labels[known].astype(str).agg(" ".join, axis=1)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
 from torch import Tensor
 
 from models.data.augment import to_float
-from models.data.domain import Domain, StreamedDomain, open_domain
+from models.data.domain import Domain, open_domain
 from models.data.light import prepared
 from models.networks.palette import FREE, LEAST, LOOKED_AT, MOST, Palette, counted, thumbnail
-from models.runtime.sampling import Order
 from tests.models.helpers import domain, variant, write_splits
+
+PLAIN = variant("cyclegan", flip=False)
 
 
 def greys(values: list[int], size: int = 16) -> Domain:
@@ -23,15 +23,9 @@ def greys(values: list[int], size: int = 16) -> Domain:
     return Domain(images.repeat(1, 3, size, size), ids, pd.DataFrame(index=range(len(values))))
 
 
-def fitted(
-    photos: Domain | StreamedDomain, anime: Domain | StreamedDomain, **changes: object
-) -> Palette:
+def fitted(photos: Domain, anime: Domain, **changes: object) -> Palette:
     palette = Palette()
-    palette.fit(
-        {"photos": photos, "anime": anime},
-        {"photos": Order(len(photos), 0, 0), "anime": Order(len(anime), 0, 1)},
-        variant("cyclegan", **{"flip": False, **changes}),
-    )
+    palette.fit({"photos": photos, "anime": anime}, variant("cyclegan", flip=False, **changes))
     return palette
 
 
@@ -110,7 +104,8 @@ def test_photos_are_looked_at_as_training_sees_them():
     seen = thumbnail(prepared(to_float(photos.images), "photos", True))
     mean = fitted(photos, anime, match_light=True).photos_luma[0]
     torch.testing.assert_close(mean, seen[:, 0].mean(0), rtol=0, atol=1e-6)
-    mirrored = fitted(photos, anime, flip=True)
+    mirrored = Palette()
+    mirrored.fit({"photos": photos, "anime": anime}, variant("cyclegan", flip=True))
     torch.testing.assert_close(
         mirrored.photos_luma, mirrored.photos_luma.flip(2), rtol=0, atol=1e-6
     )
@@ -124,23 +119,15 @@ def test_a_large_domain_is_looked_at_evenly():
         pd.DataFrame(index=range(2 * half)),
     )
     palette = fitted(large, greys([0, 255]))
-    assert palette.photos_luma[0].mean().item() == pytest.approx(0, abs=0.1)
-    assert palette.photos_luma[1].mean().item() == pytest.approx(1, abs=0.1)
-
-
-def test_what_training_shows_more_often_counts_more_often():
-    palette, photos, anime = Palette(), greys([0, 255]), greys([0, 255])
-    seldom = Order(2, 0, 1, np.array([2.0, 0.0]))
-    orders = {"photos": Order(2, 0, 0), "anime": seldom}
-    palette.fit({"photos": photos, "anime": anime}, orders, variant("cyclegan"))
-    assert palette.photos_luma[0].mean().item() == pytest.approx(0, abs=1e-6)
-    assert palette.anime_luma[0].mean().item() == pytest.approx(-1, abs=1e-6)
+    assert palette.photos_luma[0].mean().item() == pytest.approx(0, abs=1e-3)
+    assert palette.photos_luma[1].mean().item() == pytest.approx(1, abs=1e-3)
 
 
 def test_streamed_images_give_the_same_colours(tmp_path):
     write_splits(tmp_path, "train")
     streamed = {d: open_domain(tmp_path, "train", d) for d in ("photos", "anime")}
-    one = fitted(*streamed.values())
-    other = fitted(*(x.take(range(len(x))) for x in streamed.values()))
+    one, other = Palette(), Palette()
+    one.fit(streamed, PLAIN)
+    other.fit({d: x.take(range(len(x))) for d, x in streamed.items()}, PLAIN)
     pairs = zip(one.buffers(), other.buffers(), strict=True)
     assert all(torch.equal(streamed, held) for streamed, held in pairs)

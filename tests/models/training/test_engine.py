@@ -209,6 +209,16 @@ def test_unusable_settings_are_refused(changes, message):
         train(variant("cyclegan"), settings(**changes), PHOTOS, ANIME, HELD_OUT)
 
 
+def test_new_labels_of_the_same_images_are_a_new_training_where_labels_count():
+    labelled, relabelled = (
+        replace(PHOTOS, labels=PHOTOS.labels.assign(hair=hair)) for hair in ("black", "blonde")
+    )
+    for labels, keys in (({"hair": ["black", "blonde"]}, 2), ({}, 1)):
+        spec = variant("cyclegan", labels=labels)
+        told = {training_key(spec, settings(), photos, ANIME) for photos in (labelled, relabelled)}
+        assert len(told) == keys
+
+
 def test_key_changes_with_what_decides_the_weights_and_nothing_else():
     def key(spec=None, photos=PHOTOS, **changes):
         return training_key(spec or variant("cyclegan"), settings(**changes), photos, ANIME)

@@ -233,7 +233,6 @@ SHAPING = {
     "shift": 0.1,
     "zoom": 0.1,
     "match_light": True,
-    "match_labels": ["hair"],
 }
 
 
