@@ -93,6 +93,17 @@ def near_pairs(signatures: Signatures, same_bits: int, unsure_bits: int = 0) -> 
     return _measured(words, found)
 
 
+def distinct(signatures: Signatures) -> tuple[Signatures, np.ndarray]:
+    """One view of each hash, and int64 [N], which of them each view has.
+
+    Of many copies of one picture all pairs are too many to be listed.
+    """
+    words = _pack(signatures.bits).reshape(len(signatures.bits), -1)
+    _, first, which = np.unique(words, axis=0, return_index=True, return_inverse=True)
+    only = Signatures(signatures.bits[first], signatures.colours[first], signatures.image[first])
+    return only, which.reshape(-1)
+
+
 def _pack(bits: np.ndarray) -> np.ndarray:
     """Bool [N, 2, 256] → uint64 [N, 2, 4]."""
     return np.packbits(bits, axis=-1).view(np.uint64)

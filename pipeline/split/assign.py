@@ -66,11 +66,12 @@ def split_domain(
         rows = rows.loc[drawn.nsmallest(settings.max_per_domain).index]
     rows = rows.sort_values("id", ignore_index=True)
     signatures = hashes.sign(list(rows["image"]), workers, f"split: {domain}")
-    near = hashes.near_pairs(signatures, settings.near_bits)[["first", "second"]].to_numpy()
-    pairs = near if related is None else np.concatenate([near, _rows_of(related, rows["id"])])
+    distinct, alike = hashes.distinct(signatures)
+    near = hashes.near_pairs(distinct, settings.near_bits)[["first", "second"]].to_numpy()
+    told = np.zeros((0, 2), int) if related is None else _rows_of(related, rows["id"])
     group = rows[TOGETHER[domain]].astype(str).agg("/".join, axis=1)
     sides = group.map({key: assign(key, settings) for key in group.unique()})
-    out = left_out(sides.tolist(), pairs)
+    out = left_out(sides.tolist(), alike, near, told)
     table = rows[["id", "image", *ATTRIBUTES, *ORIGIN[domain]]].assign(group=group)
     parts = {name: table[(sides == name) & ~out].reset_index(drop=True) for name in SPLITS}
     for name, part in parts.items():
@@ -89,21 +90,34 @@ def _rows_of(related: pd.DataFrame, ids: pd.Series) -> np.ndarray:
     return row.reindex(here.to_numpy().ravel()).to_numpy(int).reshape(-1, 2)
 
 
-def left_out(sides: Sequence[str], pairs: np.ndarray) -> np.ndarray:
-    """Which rows must go so that no pair has its rows in two splits: bool [N].
+def left_out(
+    sides: Sequence[str], alike: np.ndarray, near: np.ndarray, related: np.ndarray
+) -> np.ndarray:
+    """Which rows must go so that no two that may not be parted are in two splits: bool [N].
 
     Of such a pair the row in train goes, or that in val where the other is in test; and a row that
-    goes itself drives no other one out.
+    goes itself drives no other one out. A million rows of one hash are half a billion pairs, which
+    are never written down.
 
     Args:
         sides: for each row its split.
-        pairs: int [P, 2], rows that are near-duplicates.
+        alike: int [N], the number of each row's hash: rows of one may not be parted.
+        near: int [P, 2], numbers of hashes whose rows may not either.
+        related: int [Q, 2], rows that may not, whatever their hashes.
     """
     rank = np.array([SPLITS.index(side) for side in sides])
-    one, other = np.concatenate([pairs, pairs[:, ::-1]]).T
+    both = [np.concatenate([pairs, pairs[:, ::-1]]).T for pairs in (near, related)]
+    (hash_one, hash_other), (one, other) = both
     out = np.zeros(len(rank), bool)
     for place in (SPLITS.index("val"), SPLITS.index("train")):
-        out[one[(rank[one] == place) & (rank[other] > place) & ~out[other]]] = True
+        kept = np.where(out, -1, rank)
+        of_hash = np.full(alike.max(initial=-1) + 1, -1)
+        np.maximum.at(of_hash, alike, kept)
+        around = of_hash.copy()
+        np.maximum.at(around, hash_one, of_hash[hash_other])
+        highest = around[alike]  # of all that each row may not be parted from
+        np.maximum.at(highest, one, kept[other])
+        out |= (rank == place) & (highest > place)
     return out
 
 

@@ -129,12 +129,57 @@ def sides_of_sample(table: pd.DataFrame, related: pd.DataFrame) -> dict[str, str
     return {key: name for name, part in parts.items() for key in part["id"]}
 
 
+NO_PAIRS = np.zeros((0, 2), int)
+
+
 def test_of_a_pair_in_two_splits_the_row_nearer_to_training_goes() -> None:
     names = ["train", "val", "test", "train", "val", "test"]
-    pairs = np.array([(0, 2), (4, 1), (1, 5), (3, 1), (0, 3)])
+    pairs, own = np.array([(0, 2), (4, 1), (1, 5), (3, 1), (0, 3)]), np.arange(6)
     # Row 1 goes for test's copy, and drives neither row 3 of train out nor row 4 of val.
-    assert assign.left_out(names, pairs).nonzero()[0].tolist() == [0, 1]
-    assert not assign.left_out(names, np.zeros((0, 2), int)).any()
+    for near, related in ((pairs, NO_PAIRS), (NO_PAIRS, pairs), (pairs[:2], pairs[2:])):
+        assert assign.left_out(names, own, near, related).nonzero()[0].tolist() == [0, 1]
+    assert not assign.left_out(names, own, NO_PAIRS, NO_PAIRS).any()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_rows_of_one_hash_are_pairs_that_nobody_lists(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    names = rng.choice(assign.SPLITS, 30, p=[0.7, 0.2, 0.1]).tolist()
+    alike = np.append(np.arange(12), rng.integers(0, 12, 18))
+    near, related = rng.integers(0, 12, (4, 2)), rng.integers(0, 30, (4, 2))
+    close = {tuple(sorted(pair)) for pair in near.tolist()}
+    listed = [
+        (i, j)
+        for j in range(30)
+        for i in range(j)
+        if alike[i] == alike[j] or tuple(sorted((alike[i], alike[j]))) in close
+    ]
+    pairs = np.concatenate([np.array(listed), related])
+    expected = assign.left_out(names, np.arange(30), NO_PAIRS, pairs)
+    np.testing.assert_array_equal(assign.left_out(names, alike, near, related), expected)
+
+
+def test_a_placeholder_that_stands_for_many_pictures_is_one_hash(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    table = rows(40)
+    table["image"] = [table["image"][0]] * 38 + list(table["image"][38:])
+    asked: list[int] = []
+    near_pairs = hashes.near_pairs
+
+    def counted(signatures: hashes.Signatures, *bits: int) -> pd.DataFrame:
+        asked.append(len(signatures.bits))
+        return near_pairs(signatures, *bits)
+
+    monkeypatch.setattr(hashes, "near_pairs", counted)
+    monkeypatch.setattr(assign, "FEWEST", dict.fromkeys(assign.SPLITS, 0))
+    parts = assign.split_domain(table, "photos", SETTINGS, 1)
+    assert asked == [3]
+    copies = {
+        name: sum(key in set(table["id"][:38]) for key in part["id"])
+        for name, part in parts.items()
+    }
+    assert sum(count > 0 for count in copies.values()) == 1
 
 
 @pytest.mark.parametrize("domain", ["photos", "anime"])
