@@ -1,9 +1,9 @@
 """``python -m tests.bench.scale 1000000 FOLDER``: what a million pictures cost, on a made-up table.
 
-The pictures are 256 smooth ones of 32 pixels a side and about 1 KB, so that the disk holds them
-three times (table, DVC's cache and remote). FOLDER must not be there; `--keep` leaves it. Prints a
-line a step: seconds, peak memory of the step's process and what it counted. docs/scale.md tells
-what came out.
+The pictures are smooth, of 32 pixels a side and about 1 KB, so that the disk holds them three times
+(table, DVC's cache and remote). One in a hundred is a copy of the first, as a site's placeholder
+is. FOLDER must not be there; `--keep` leaves it. Prints a line a step: seconds, peak memory of the
+step's process and what it counted. docs/scale.md tells what came out.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from tests.project import environment
 
 SIDE = 32
 BATCH = 20_000  # pictures of a shard
+COPIES = 100  # every so many pictures one is the same
 PEOPLE = 20  # pictures of one, as CelebA has them
 READ = 20_000  # pictures that the loader decodes
 BAND = 100_000  # hashes among which the pixel-judged band is looked for: its time is quadratic
@@ -48,12 +49,15 @@ def rows(count: int) -> Iterator[dict[str, Any]]:
     """The rows of a table of photos; each picture is a file of its own by its last bytes."""
     unknown = dict.fromkeys(ATTRIBUTES, "unknown")
     rng = np.random.default_rng(0)
-    drawn = [
-        tables.encode_jpeg(cv2.resize(rough, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC), 80)
-        for rough in rng.integers(0, 256, (256, 4, 4, 3), np.uint8)
-    ]
+    first = tables.encode_jpeg(rng.integers(0, 256, (SIDE, SIDE, 3), np.uint8), 80)
     for number in range(count):
-        data = drawn[number % 256] + number.to_bytes(8)
+        if number % COPIES:
+            rough = rng.integers(0, 256, (8, 8, 3), np.uint8)
+            smooth = cv2.resize(rough, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
+            drawn = tables.encode_jpeg(smooth, 80)
+        else:
+            drawn = first
+        data = drawn + number.to_bytes(8)
         origin = {"file": f"{number:07d}.jpg", "identity": str(number // PEOPLE)}
         image = {"bytes": data, "path": None}
         key = hashlib.sha256(data).hexdigest()
