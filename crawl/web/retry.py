@@ -114,5 +114,6 @@ def _summary(error: Exception) -> str:
     if "content-encoding" in reason:  # its words advise what to install
         return "sent in a Content-Encoding that nobody asked for, or damaged"
     if isinstance(error, aiohttp.ClientResponseError):  # it shows the bytes
-        return f"what it sends is no HTTP: {error.message.strip().splitlines()[0].strip(': ')}"
+        first, _, _ = error.message.strip().partition("\n")
+        return f"what it sends is no HTTP: {first.strip(': ') or error.status}"
     return f"{type(error).__name__}: {reason}"

@@ -148,7 +148,7 @@ def _registry() -> Iterator[mlflow.MlflowClient]:
         with _quiet(), FileLock(stage.cache_dir() / "registry.lock"):
             yield client
     except (mlflow.exceptions.MlflowException, OSError) as error:
-        raise StageError(str(error).splitlines()[0].rstrip(".")) from None
+        raise StageError(str(error).partition("\n")[0].rstrip(".")) from None
 
 
 @contextmanager

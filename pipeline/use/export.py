@@ -132,7 +132,7 @@ def _traced(graph: _Graph, size: int) -> onnx.ModelProto:
                 verbose=False,
             )
     except torch.onnx.OnnxExporterError as error:
-        why = str(error).splitlines()[0]
+        why = str(error).partition("\n")[0]
         raise StageError(f"torch cannot export it ({why}); try others: {_install()}") from None
     finally:
         quiet.setLevel(level)

@@ -6,7 +6,9 @@ import gzip
 import zlib
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
+import aiohttp
 import pytest
 
 from crawl.fetch import Fetched, fetch
@@ -14,6 +16,7 @@ from crawl.outcomes import Outcome, grouped
 from crawl.parts import Part
 from crawl.posts import Post
 from crawl.sources import referrers
+from crawl.web import retry
 from crawl.web.encoding import decoded
 from crawl.web.urls import referer
 from tests.crawl.conftest import quick
@@ -246,3 +249,10 @@ def test_reasons_that_differ_in_numbers_are_of_one_kind() -> None:
     kinds = grouped(reasons)
     assert [times for times, _ in kinds] == [40, 7, 5, 1, 1]
     assert kinds[0][1] == reasons[0] and kinds[1][1] == reasons[40]
+
+
+@pytest.mark.parametrize("said", ["", " \n", "Bad status line:\n\n  b'x'"])
+def test_an_answer_that_is_no_http_has_a_reason_whatever_the_client_says_of_it(said: str) -> None:
+    error = aiohttp.ClientResponseError(Mock(), (), status=400, message=said)
+    words = retry._summary(error).removeprefix("what it sends is no HTTP: ")
+    assert words == ("Bad status line" if said.strip() else "400")
