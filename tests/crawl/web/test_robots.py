@@ -74,7 +74,11 @@ CASES: dict[str, tuple[Fault, bool, bool]] = {
         False,
         True,
     ),
-    "compressed": (body(gzip.compress(DENY.encode()), Content_Encoding="gzip"), False, True),
+    "compressed": (
+        body(gzip.compress(DENY.encode(), mtime=0), Content_Encoding="gzip"),
+        False,
+        True,
+    ),
     "HTML in its place": (body(b"<html><body>Welcome</body></html>"), True, True),
     "HTML around it": (body(HTML.encode()), False, True),
     "empty": (body(b""), True, True),
