@@ -1,4 +1,6 @@
-"""A text of strangers: its encoding, and which of its letters count. One rule for all readers."""
+"""A text of strangers: its encoding, which of its letters count, and how tables number their rows.
+One rule for all readers.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +15,7 @@ _MARKS = {  # byte order marks, the longer ones first
     codecs.BOM_UTF16_BE: "utf-16-be",
 }
 _MARK = "\ufeff"
+NUMBERING = frozenset({"", "index", "unnamed: 0"})  # what a table's column of row numbers is called
 
 
 def encoding(data: bytes) -> str:

@@ -80,8 +80,7 @@ class Zip:
 
     def names(self) -> list[str]:
         with self._opened() as archive:
-            files = [entry.filename for entry in archive.infolist() if not entry.is_dir()]
-            return [name.replace("\\", "/") for name in files]
+            return [_slashed(entry) for entry in _files(archive)]
 
     def read(self, name: str, max_bytes: int) -> bytes:
         entry = self._entry(name)
@@ -120,9 +119,17 @@ class Zip:
 
 def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
     """Entries that are files, by name; of two with one name the later one."""
-    files = [entry for entry in archive.infolist() if not entry.is_dir()]
-    slashed = {entry.filename.replace("\\", "/"): entry for entry in files}
+    files = _files(archive)
+    slashed = {_slashed(entry): entry for entry in files}
     return slashed | {entry.filename: entry for entry in files if "\\" not in entry.filename}
+
+
+def _files(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+    return [entry for entry in archive.infolist() if not entry.is_dir()]
+
+
+def _slashed(entry: zipfile.ZipInfo) -> str:
+    return entry.filename.replace("\\", "/")
 
 
 def check_size(size: int, max_bytes: int) -> None:

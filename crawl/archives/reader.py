@@ -32,13 +32,14 @@ DAMAGED = (
     pa.ArrowException,
     EOFError,
     OSError,
-    NotImplementedError,
-    RuntimeError,
+    RuntimeError,  # also what zipfile calls not implemented: a compression that it does not know
     ValueError,
     OverflowError,
     IndexError,
     struct.error,
 )
+# Endings of what has files in it.
+PACKED = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar")
 _OTHERS = {
     b"7z\xbc\xaf\x27\x1c": "7z",
     b"Rar!": "RAR",
@@ -136,7 +137,7 @@ def members(archive: Container) -> Members:
     times = Counter(archive.names())
     for name in sorted(times):
         (images if _is_image(archive, name) else others).append(name)
-    replaced = sorted(name for name, n in (times - Counter(set(times))).items() for _ in range(n))
+    replaced = [name for name in sorted(times) for _ in range(times[name] - 1)]
     return Members(images, others, replaced)
 
 

@@ -54,10 +54,8 @@ class Tar:
         self._failure: Exception | None = None
 
     def names(self) -> list[str]:
-        names: list[str] = []
         with _stream(self._path) as stream:
-            _index(stream, names)
-        return names
+            return [name for name, _ in _index(stream)]
 
     def read(self, name: str, max_bytes: int) -> bytes:
         with self._lock:
@@ -90,7 +88,7 @@ class Tar:
         if not isinstance(plain, io.BufferedReader):
             with plain:
                 plain = _spooled(plain)
-        self._extents = _index(plain)
+        self._extents = dict(_index(plain))  # of two with one name the later one counts
         self._plain = plain
 
 
@@ -124,11 +122,9 @@ def _stream(path: Path) -> BinaryIO:
     return path.open("rb")
 
 
-def _index(stream: BinaryIO, names: list[str] | None = None) -> dict[str, _Extent]:
-    """Where in ``stream`` each regular file is. Of two with one name the later one counts, and
-    ``names`` gets both.
-    """
-    extents: dict[str, _Extent] = {}
+def _index(stream: BinaryIO) -> list[tuple[str, _Extent]]:
+    """The regular files in ``stream``, in their order: the name of each, and where it is."""
+    files: list[tuple[str, _Extent]] = []
     end = seen = 0
     with tarfile.open(fileobj=stream, mode="r:", tarinfo=_StrictInfo) as archive:
         for entry in archive:
@@ -136,14 +132,12 @@ def _index(stream: BinaryIO, names: list[str] | None = None) -> dict[str, _Exten
                 raise tarfile.ReadError("a header states an impossible size")
             end = entry.offset_data
             if entry.isreg() and not entry.issparse():
-                extents[entry.name] = _Extent(entry.offset_data, entry.size)
-                if names is not None:
-                    names.append(entry.name)
+                files.append((entry.name, _Extent(entry.offset_data, entry.size)))
             archive.members = []  # type: ignore[attr-defined]  # it would keep all
             seen += 1
             if seen > MAX_ENTRIES:
                 raise tarfile.ReadError(f"it has more than {MAX_ENTRIES:,} entries")
-    return extents
+    return files
 
 
 def _spooled(stream: BinaryIO) -> BinaryIO:

@@ -11,6 +11,7 @@ from crawl.archives.containers import Container
 from crawl.archives.parquet import Parquet
 from crawl.archives.reader import (
     DAMAGED,
+    PACKED,
     find_file,
     member_url,
     members,
@@ -23,7 +24,6 @@ from crawl.sources.listing import Entry, ListedPage, Unfit
 from crawl.sources.tag_table import TagTable
 from crawl.web.session import Session
 
-_PACKED = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar")
 _ADVICE = "correct it, or put the file there"
 
 
@@ -141,7 +141,7 @@ class Archive(Source):
 
 def _hint(others: list[str]) -> str:
     """What to do where there are archives in the place of images."""
-    packed = [reason for reason in others if reason.rstrip("'").lower().endswith(_PACKED)]
+    packed = [reason for reason in others if reason.rstrip("'").lower().endswith(PACKED)]
     inner = packed[0].partition(": ")[2] if packed else ""
     return f", but {inner}: declare each archive as a source, or unpack them" if packed else ""
 

@@ -20,7 +20,6 @@ from crawl.tags import is_adult
 
 _LISTS = frozenset({"tag", "tags", "tag_string", "keywords"})  # columns of tags as they are
 _ABSOLUTE = re.compile(r"([a-zA-Z]+:)?/")
-_NUMBERING = frozenset({"", "index", "unnamed: 0"})  # what a column of row numbers is called
 
 
 class TagTable:
@@ -71,7 +70,7 @@ def _rows(source: str, path: Path) -> list[tuple[str, list[str]]]:
     except (ValueError, OSError, csv.Error) as error:
         reason = f"is not a CSV table in UTF-8: {' '.join(str(error).split())}"
         raise SourceError(source, str(path), reason) from None
-    start = int(len(header) > 1 and header[0].strip().lower() in _NUMBERING)
+    start = int(len(header) > 1 and header[0].strip().lower() in texts.NUMBERING)
     columns = [name.strip() for name in header[start + 1 :]]
     found = []
     for row in rows:
@@ -87,13 +86,15 @@ def _words(column: str, value: str) -> list[str]:
     """The tags that a cell gives. A rating, and what is for no general audience, stand behind their
     column, so that every filter knows them.
     """
-    named = column.casefold()
+    named, value = column.casefold(), value.strip()
+    if not value:
+        return []
     if named in _LISTS:
         parts = value.split("," if "," in value else None)
     elif named == "rating" or is_adult(value):
-        parts = [f"{column}:{value.strip()}" if value.strip() else ""]
+        parts = [f"{column}:{value}"]
     else:
-        parts = [f"{value.strip()}_{column}" if value.strip() else ""]
+        parts = [f"{value}_{column}"]
     return ["_".join(part.split()) for part in parts if part.strip()]
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-_PACKED = (".zip", ".gz", ".7z", ".rar", ".tar", ".tgz", ".bz2", ".xz")
+from crawl.archives.reader import PACKED
+
 _PLAIN = ("", ".txt", ".csv", ".zip")
 _PARTS = ("Anno", "Eval", "Img")  # folders of a whole copy
 
@@ -41,6 +42,6 @@ def _is_of(name: str, stem: str) -> bool:
 
 def _remedy(file: Path, name: str) -> str:
     ending = file.suffix.lower()
-    if ending in _PACKED and not name.endswith(".zip"):
+    if ending in PACKED and not name.endswith(".zip"):
         return "unpack it"
     return f"call it {name}" if ending in _PLAIN else f"save it as {name}"

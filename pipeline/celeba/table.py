@@ -23,7 +23,7 @@ _FORM = (
 _FORM += "numbers"
 _FILE = re.compile(r"(?i)\.(jpe?g|png|webp)$")
 _SEPARATORS = ",;|"
-_NUMBERING = ("", "0", "index", "unnamed: 0")  # what a column of row numbers is called
+_NUMBERING = texts.NUMBERING | {"0"}  # no label is called so
 
 
 def read(path: Path, *, header: bool = True) -> pd.DataFrame:

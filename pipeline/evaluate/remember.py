@@ -29,13 +29,8 @@ def remembered(
         digest.update(Path(str(module.__file__)).read_bytes())
     digest.update(np.ascontiguousarray(images).data)
     path = stage.cache_dir("evaluate") / f"{digest.hexdigest()[:32]}.npy"
-    if path.is_file() and intact(path):
-        return _kept(path)
-    with sealing(path) as file:
-        np.save(file, read())
-    return _kept(path)
-
-
-def _kept(path: Path) -> np.ndarray:
-    array: np.ndarray = np.load(path)
-    return array
+    if not (path.is_file() and intact(path)):
+        with sealing(path) as file:
+            np.save(file, read())
+    kept: np.ndarray = np.load(path)
+    return kept
