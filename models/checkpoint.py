@@ -27,6 +27,10 @@ if TYPE_CHECKING:  # torchvision takes as long to import as torch: only style tr
     from models.style_transfer import StyleTransfer
 
 Network: TypeAlias = "TranslationNetwork | StyleTransfer"
+# The pieces that an XGAN shares, and the domain whose piece of a CycleGAN draws photos as anime.
+DEEP_PARTS = {
+    "deep_encoders": "photos", "to_codes": "photos", "cams": "photos", "deep_decoders": "anime",
+}  # fmt: skip
 
 
 class Translator:
@@ -156,7 +160,8 @@ def folder_of(init: str) -> Path:
 def start_from(init: str, network: nn.Module, variant: Variant) -> None:
     """Load the weights of the trained model that ``init`` names into the variant's ``network``.
 
-    Raises ModelError where it is absent, broken, or computes something else than the variant.
+    An XGAN may start from a CycleGAN: see `shared_weights`. Raises ModelError where the model is
+    absent, broken, or computes something else than the variant.
     """
     folder, ours = folder_of(init), variant.to_dict()
     weights, config = read_model(folder / WEIGHTS, folder / CONFIG)
@@ -164,6 +169,8 @@ def start_from(init: str, network: nn.Module, variant: Variant) -> None:
         theirs = variant_from_dict(config["variant"]).to_dict()
     except (KeyError, TypeError):
         raise ModelError(f"{folder / CONFIG} is no trained model's: give another `init`") from None
+    if (theirs["architecture"], ours["architecture"]) == ("cyclegan", "xgan"):
+        theirs["architecture"], weights = "xgan", shared_weights(weights)
     differ = [f"{key}: {theirs.get(key)}" for key in NETWORK_KEYS if theirs.get(key) != ours[key]]
     if differ:
         raise ModelError(
@@ -174,6 +181,22 @@ def start_from(init: str, network: nn.Module, variant: Variant) -> None:
         network.load_state_dict(weights)
     except RuntimeError:
         raise ModelError(f"{folder / WEIGHTS} does not fit {CONFIG} beside it") from None
+
+
+def shared_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """An XGAN's weights from a CycleGAN's, whose photos → anime generator it then is exactly.
+
+    What is shared comes from that direction. The other one is put together from layers that never
+    met, and learns from there.
+    """
+    kept = {}
+    for name, value in weights.items():
+        part, domain, *_ = name.split(".")
+        if part not in DEEP_PARTS:
+            kept[name] = value
+        elif domain == DEEP_PARTS[part]:
+            kept[name.replace(f"{part}.{domain}.", f"{part}.both.", 1)] = value
+    return kept
 
 
 def save_translator(

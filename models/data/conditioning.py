@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+UNKNOWN = "unknown"  # of a label
 HIDDEN = 0.1  # share of known labels that training hides, so that translating without any works
 
 Labels = Mapping[str, Sequence[str]]  # attribute → its classes
@@ -31,7 +32,7 @@ def label_indices(frame: pd.DataFrame, labels: Labels) -> Tensor:
     columns = []
     for name, classes in labels.items():
         index = {value: i for i, value in enumerate(classes)}
-        values = frame[name] if name in frame else ["unknown"] * len(frame)
+        values = frame[name] if name in frame else [UNKNOWN] * len(frame)
         columns.append([index.get(value, len(classes)) for value in values])
     return torch.tensor(columns, dtype=torch.int64).reshape(len(labels), len(frame)).T.contiguous()
 

@@ -122,8 +122,8 @@ def colour(cells: Tensor, wanted: Tensor) -> Tensor:
     """L_colour = E|C(G(x)) − T(C(x))|, C the luma and chroma (BT.601) of an 8×8 thumbnail.
 
     A discriminator alone lets every translation settle on one hair colour. The thumbnail leaves
-    lines and shading free, and T is `Palette.wanted`: hair as light among anime hair as the photo's
-    is among photos', in its own hue. Luma weighs as much as both chromas.
+    lines and shading free, and T is `Palette.wanted`: in hair the
+    colour that its name has in the other domain. Luma weighs as much as both chromas.
 
     Args:
         cells, wanted: [N, 3, K], of the translations and what they are to be.

@@ -1,4 +1,4 @@
-"""Colours of two domains, cell by cell: what the hair of a photo is to be called in anime."""
+"""Colours of two domains, cell by cell: which ones a photo's hair is to have in anime."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.data.augment import to_float
+from models.data.conditioning import UNKNOWN
 from models.data.domain import Domain, StreamedDomain
 from models.data.light import LUMA, prepared
 from models.domains import DOMAINS, other
+from models.networks.hair import HairColours, hair_shares, mean_colour
 from models.variants import Variant
 
 CELLS = 8  # a side of the thumbnail: too few for lines and shading, enough for hair and skin
@@ -22,10 +24,12 @@ MOST = 2.5  # deviations from the mean: no outlier asks for a lightness that the
 LOOKED_AT = 4096  # images of a domain, evenly through it; more change no mean by a grey level
 BATCH = 256
 LEAST = 0.02  # of a deviation, of 2: a cell that never changes says nothing
+HAIR = "hair"  # the label that names its colour
 
 
 class Palette(nn.Module):
-    """How light each cell of a domain's thumbnails is, and how colourful its images are.
+    """How light each cell of a domain's thumbnails is, how colourful its images are, and which
+    colour hair of each name has.
 
     Buffers of `photos` and `anime`: `_luma`, float [2, 8, 8], mean and deviation; `_chroma`, a
     scalar, the root of the mean square (BT.601, both in [-1, 1]). Before `fit` both domains have
@@ -39,20 +43,23 @@ class Palette(nn.Module):
             luma = torch.stack([torch.zeros(CELLS, CELLS), torch.ones(CELLS, CELLS)])
             self.register_buffer(f"{domain}_luma", luma, persistent=False)
             self.register_buffer(f"{domain}_chroma", torch.ones(()), persistent=False)
+        self.hair = nn.ModuleDict({domain: HairColours() for domain in DOMAINS})
 
     def fit(self, domains: Mapping[str, Domain | StreamedDomain], variant: Variant) -> None:
         """Take the colours of both domains from a look at their images, as training sees them."""
         for name, domain in domains.items():
             rows = range(0, len(domain), -(-len(domain) // LOOKED_AT))
             luma, chroma = self._of(name)
-            cells = []
+            cells, names = [], []
             for start in range(0, len(rows), BATCH):
-                images = domain.take(rows[start : start + BATCH]).images
-                images = to_float(images.to(luma.device))
+                taken = domain.take(rows[start : start + BATCH])
+                images = to_float(taken.images.to(luma.device))
                 cells.append(thumbnail(prepared(images, name, variant.match_light)))
+                names += list(taken.labels.get(HAIR, [UNKNOWN] * len(taken)))
             every = torch.cat(cells)
             if variant.flip:
-                every = torch.cat([every, every.flip(3)])
+                every, names = torch.cat([every, every.flip(3)]), names * 2
+            self.hair_of(name).fit(every, names)
             deviation, mean = torch.std_mean(every[:, 0], 0, correction=0)
             luma.copy_(torch.stack([mean, deviation.clamp(min=LEAST)]))
             chroma.copy_(every[:, 1:].square().mean().sqrt().clamp(min=LEAST))
@@ -63,13 +70,38 @@ class Palette(nn.Module):
         As light, cell by cell, as they are among their domain, μ_Y + σ_Y · (c − μ_X) / σ_X, after
         Reinhard et al., Color Transfer between Images (2001). Of the same hue and as colourful as
         the other domain, c · ρ_Y / ρ_X: with means and deviations of chroma, too, black would be
-        blue where photos are brown.
+        blue where photos are brown. Hair has, in the mean over its cells, the colour that hair of
+        its name has in the other domain: the light of photos varies more than their hair, so that
+        by the first rule alone blonde was to be a light brown.
         """
         (luma, chroma), (target_luma, target_chroma) = self._of(source), self._of(other(source))
         cells = thumbnail(images)
         away = ((cells[:, :1] - luma[0]) / luma[1]).clamp(-MOST, MOST)
         light = target_luma[0] + target_luma[1] * away
-        return torch.cat([light, cells[:, 1:] * (target_chroma / chroma)], 1)
+        wanted = torch.cat([light, cells[:, 1:] * (target_chroma / chroma)], 1)
+        return wanted + self._of_same_name(cells, wanted, source)
+
+    def _of_same_name(self, cells: Tensor, wanted: Tensor, source: str) -> Tensor:
+        """What to add to `wanted` [N, 3, 8, 8], so that hair gets the colour of its name.
+
+        A name that the other domain lacks, as photos lack blue, adds nothing.
+        """
+        ours, theirs = self.hair_of(source), self.hair_of(other(source))
+        shared = [name for name in ours.names if name in theirs.names]
+        if not shared:
+            return torch.zeros_like(wanted)
+        likely = ours.likely(cells)[:, [ours.names.index(name) for name in shared]]
+        colours = theirs.colours[[theirs.names.index(name) for name in shared]]
+        shares = hair_shares(cells)
+        now = mean_colour(wanted, shares)
+        change = likely @ colours - likely.sum(1, keepdim=True) * now
+        return change[:, :, None, None] * shares
+
+    def hair_of(self, domain: str) -> HairColours:
+        """What `fit` learned of the hair in `domain`."""
+        found = self.hair[domain]
+        assert isinstance(found, HairColours)
+        return found
 
     def _of(self, domain: str) -> tuple[Tensor, Tensor]:
         return getattr(self, f"{domain}_luma"), getattr(self, f"{domain}_chroma")

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from models.data.augment import augment, to_float
+from models.data.conditioning import UNKNOWN
 from models.data.domain import Domain
 from models.errors import ModelError
 from models.knobs import check_knobs
@@ -65,7 +66,7 @@ def _targets(domains: Sequence[Domain], heads: Mapping[str, Sequence[str]]) -> d
         parts = []
         for domain in domains:
             known = name in domain.labels
-            values = list(domain.labels[name]) if known else ["unknown"] * len(domain)
+            values = list(domain.labels[name]) if known else [UNKNOWN] * len(domain)
             parts.append(class_indices(values, classes))
         targets[name] = torch.cat(parts)
         if (targets[name] == MASKED).all():

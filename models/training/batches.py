@@ -39,7 +39,7 @@ class Batches:
     ) -> None:
         self.variant, self.settings, self.device = variant, settings, device
         domains = {"photos": photos, "anime": anime}
-        self.ids = {d: data_ids(domain, variant) for d, domain in domains.items()}
+        self.ids = {d: data_ids(domain, variant.labels) for d, domain in domains.items()}
         resident = {d: x for d, x in domains.items() if isinstance(x, Domain)}
         self.images = {d: domain.images.to(device) for d, domain in resident.items()}
         streamed = {d: x for d, x in domains.items() if isinstance(x, StreamedDomain)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from models.checkpoint import folder_of
 from models.data.domain import Domain, StreamedDomain, require_images
 from models.errors import ModelError
 from models.knobs import check_knobs
+from models.networks.palette import HAIR
 from models.recognizer.network import Recognizer
 from models.runtime.device import pick_device, pick_precision
 from models.runtime.distributed import world_size
@@ -54,13 +55,14 @@ def training_key(
     decisive |= computed(settings)
     further = [recognizer.fingerprint()] if variant.asks_recognizer and recognizer else []
     further += [_digest(folder_of(variant.init) / WEIGHTS)] if variant.init else []
-    ids = [data_ids(photos, variant), data_ids(anime, variant), *([further] if further else [])]
-    return run_key(variant.to_dict(), decisive, *ids)
+    labels = {*variant.labels, *([HAIR] if variant.weight("colour") else [])}
+    ids = [data_ids(domain, labels) for domain in (photos, anime)]
+    return run_key(variant.to_dict(), decisive, *ids, *([further] if further else []))
 
 
-def data_ids(domain: Domain | StreamedDomain, variant: Variant) -> list[str]:
-    """What each row of `domain` is to `variant`: its id, and the labels that it is drawn with."""
-    known = [name for name in sorted(variant.labels) if name in domain.labels]
+def data_ids(domain: Domain | StreamedDomain, labels: Iterable[str]) -> list[str]:
+    """What each row of `domain` is to a run whose weights these labels decide, too."""
+    known = [name for name in sorted(labels) if name in domain.labels]
     if not known:
         return domain.ids
     rows = domain.labels[known].astype(str).agg(" ".join, axis=1)

@@ -42,7 +42,7 @@ def declared_keys(
     keys = {training_key(each, settings, photos, anime, recognizer) for each in variants}
     domains = {"photos": photos, "anime": anime}
     for each in variants:
-        ids = {name: data_ids(domain, each) for name, domain in domains.items()}
+        ids = {name: data_ids(domain, each.labels) for name, domain in domains.items()}
         keys.add(pretraining_key(each, settings, ids))
     return keys
 

@@ -213,8 +213,10 @@ def test_new_labels_of_the_same_images_are_a_new_training_where_labels_count():
     labelled, relabelled = (
         replace(PHOTOS, labels=PHOTOS.labels.assign(hair=hair)) for hair in ("black", "blonde")
     )
-    for labels, keys in (({"hair": ["black", "blonde"]}, 2), ({}, 1)):
-        spec = variant("cyclegan", labels=labels)
+    hair, plain = {"hair": ["black", "blonde"]}, {"cycle": 1.0}
+    cases = (({"labels": hair}, 2), ({}, 1), ({"losses": plain | {"colour": 1.0}}, 2))
+    for changes, keys in cases:
+        spec = variant("cyclegan", **changes)
         told = {training_key(spec, settings(), photos, ANIME) for photos in (labelled, relabelled)}
         assert len(told) == keys
 

@@ -51,6 +51,26 @@ def test_larger_images_may_start_from_smaller_ones(trained: Path) -> None:
     assert networks.translator.translate(torch.zeros(1, 3, 64, 64), "photos2anime").shape[-1] == 64
 
 
+def test_an_xgan_that_starts_from_a_cyclegan_draws_photos_as_it_does(trained: Path) -> None:
+    spec = variant("xgan", init=str(trained))
+    started = new_networks(spec, settings(), None, torch.device("cpu")).translator
+    cyclegan = load_translator(trained, "cpu").network
+    images = torch.rand(2, 3, 32, 32) * 2 - 1
+    there, back = "photos2anime", "anime2photos"
+    assert torch.equal(started.translate(images, there), cyclegan.translate(images, there))
+    assert not torch.equal(started.translate(images, back), cyclegan.translate(images, back))
+    own = dict(cyclegan.named_parameters())
+    for part in ("shallow_encoders.anime", "shallow_decoders.photos"):
+        for name, value in started.get_submodule(part).named_parameters():
+            assert torch.equal(value, own[f"{part}.{name}"])
+
+
+def test_a_cyclegan_does_not_start_from_an_xgan(tmp_path: Path) -> None:
+    save_translator(tmp_path, untrained_translator(variant("xgan"), 32, seed=77), "key", 0)
+    with pytest.raises(ModelError, match="which has architecture: xgan"):
+        new_networks(variant("cyclegan", init=str(tmp_path)), settings(), None, torch.device("cpu"))
+
+
 def test_the_shipped_model_can_be_started_from() -> None:
     config = read_json(PRETRAINED / CONFIG)["variant"]
     spec = variant_from_dict({**config, "init": SHIPPED})
