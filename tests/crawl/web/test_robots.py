@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import time
 from typing import Any
 
 import pytest
@@ -144,8 +143,7 @@ def test_no_more_than_the_first_part_is_looked_at() -> None:
 @pytest.mark.parametrize(
     "part", [b"\n", b" ", b"<p ", b"User-agent: ", b"Disallow:", b"'", b"http://"]
 )
-def test_no_text_takes_long(part: bytes) -> None:
-    started = time.process_time()
-    text_of(part * (MAX_BYTES // len(part)))
-    text_of(b"Disallow: " + part * (MAX_BYTES // len(part)) + b"x")
-    assert time.process_time() - started < 10
+def test_any_text_is_read_to_its_end(part: bytes) -> None:
+    """Where the time grew with the square of the length, this would take minutes."""
+    for text in (part * (MAX_BYTES // len(part)), b"Disallow: " + part * MAX_BYTES):
+        assert len(text_of(text)) <= 2 * MAX_BYTES
