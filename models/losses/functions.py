@@ -118,18 +118,20 @@ def cam(own_logits: Tensor, other_logits: Tensor) -> Tensor:
     return own + other
 
 
-def colour(cells: Tensor, wanted: Tensor) -> Tensor:
-    """L_colour = E|C(G(x)) − T(C(x))|, C the luma and chroma (BT.601) of an 8×8 thumbnail.
+def colour(colours: Sequence[Tensor], wanted: Sequence[Tensor]) -> Tensor:
+    """L_colour = E|C(G(x)) − T(C(x))| + E|H(G(x)) − H(T(C(x)))|, C the luma and chroma (BT.601) of
+    an 8×8 thumbnail and H its mean where x has hair.
 
     A discriminator alone lets every translation settle on one hair colour. The thumbnail leaves
-    lines and shading free, and T is `Palette.wanted`: in hair the
-    colour that its name has in the other domain. Luma weighs as much as both chromas.
+    lines and shading free, and T is `Palette.wanted`: in hair the colour that its name has in the
+    other domain. H is a term of its own because locks lie elsewhere in a drawing: by C alone hair
+    was halfway between its colours. Luma weighs as much as both chromas.
 
     Args:
-        cells, wanted: [N, 3, K], of the translations and what they are to be.
+        colours, wanted: C [N, 3, K] and H [N, 3, 1], of translations and as they are to be.
     """
-    difference = (cells - wanted).abs()
-    return difference[:, 0].mean() + difference[:, 1:].mean()
+    differences = [(x - y).abs() for x, y in zip(colours, wanted, strict=True)]
+    return torch.stack([d[:, 0].mean() + d[:, 1:].mean() for d in differences]).sum()
 
 
 def perceptual(features: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:

@@ -16,6 +16,7 @@ from models.data.augment import diff_augment, fade_in
 from models.domains import other
 from models.losses import functions as losses
 from models.networks.discriminators import Discriminator
+from models.networks.hair import hair_shares, mean_colour
 from models.networks.palette import counted, thumbnail
 from models.networks.training_networks import TrainingNetworks
 from models.networks.translator import code_vector
@@ -147,15 +148,21 @@ class Step:
         with torch.no_grad():
             return self.read(self.real[domain])
 
-    def colours(self, domain: str) -> Tensor:
-        """Colours [N, 3, K] of the translations into `domain`."""
-        return counted(thumbnail(self.fake(domain)))
+    def colours(self, domain: str) -> tuple[Tensor, Tensor]:
+        """Of the translations into `domain`: what `losses.colour` compares."""
+        return self._cells_and_hair(thumbnail(self.fake(domain)), other(domain))
 
-    def wanted_colours(self, domain: str) -> Tensor:
-        """Those [N, 3, K] that translations of the real images of `domain` are to have."""
+    def wanted_colours(self, domain: str) -> tuple[Tensor, Tensor]:
+        """The same as translations of the real images of `domain` are to have it."""
         palette = self.networks.palette
         assert palette is not None
-        return counted(palette.wanted(self.real[domain], domain))
+        return self._cells_and_hair(palette.wanted(self.real[domain], domain), domain)
+
+    def _cells_and_hair(self, cells: Tensor, source: str) -> tuple[Tensor, Tensor]:
+        """Of thumbnails [N, 3, 8, 8], cells [N, 3, K] and the mean [N, 3, 1] where the real images
+        of `source` have hair."""
+        shares = hair_shares(thumbnail(self.real[source]))
+        return counted(cells), mean_colour(cells, shares)[:, :, None]
 
     @_once
     def student(self, domain: str) -> Tensor:

@@ -127,11 +127,12 @@ def test_reversal_ramp_starts_at_nothing_and_ends_near_one():
 
 
 def test_colour_weighs_luma_as_much_as_both_chromas():
-    wanted = torch.zeros(2, 3, 8, 8)
+    wanted = torch.zeros(2, 3, 56), torch.zeros(2, 3, 1)
     for channel, expected in enumerate((0.5, 0.25, 0.25)):
-        off = wanted.clone()
-        off[:, channel] = 0.5
-        assert losses.colour(off, wanted).item() == pytest.approx(expected)
+        for part in range(2):  # cells, and the mean of hair, which weighs as much as all of them
+            off = wanted[0].clone(), wanted[1].clone()
+            off[part][:, channel] = 0.5
+            assert losses.colour(off, wanted).item() == pytest.approx(expected)
 
 
 def test_attributes_are_the_divergence_of_what_is_read_a_mean_over_heads():
@@ -154,5 +155,7 @@ def test_gradient_of_attributes():
 
 def test_gradient_of_colour():
     torch.manual_seed(0)
-    one, two = (torch.rand(1, 3, 8, 8, dtype=torch.float64) for _ in range(2))
-    assert torch.autograd.gradcheck(losses.colour, (one.requires_grad_(), two))
+    one, two = (torch.rand(1, 3, 6, dtype=torch.float64) for _ in range(2))
+    assert torch.autograd.gradcheck(
+        lambda x: losses.colour((x, x[..., :1]), (two, two[..., :1])), one.requires_grad_()
+    )

@@ -16,6 +16,8 @@ from models.losses.objective import (
 )
 from models.losses.penalties import PENALTIES
 from models.losses.step import Step
+from models.networks.hair import hair_shares, mean_colour
+from models.networks.palette import counted, thumbnail
 from models.networks.training_networks import TrainingNetworks
 from models.recognizer.network import Recognizer
 from models.variants import LOSSES
@@ -107,6 +109,21 @@ def test_return_noise_changes_the_way_back_and_not_the_translation():
     quiet, noisy = (step_for(variant("cyclegan", return_noise=s)) for s in (0.0, 0.1))
     torch.testing.assert_close(quiet.fake("anime"), noisy.fake("anime"))
     assert not torch.allclose(quiet.returned("photos"), noisy.returned("photos"))
+
+
+def test_colour_compares_cells_and_the_mean_where_the_source_has_hair():
+    step = step_for(variant("cyclegan", losses={"colour": 1}))
+    expected = []
+    for source, target in (("photos", "anime"), ("anime", "photos")):
+        real, fake = step.real[source], thumbnail(step.fake(target))
+        wanted = step.networks.palette.wanted(real, source)
+        shares = hair_shares(thumbnail(real))
+        cells = counted(fake), counted(wanted)
+        means = mean_colour(fake, shares), mean_colour(wanted, shares)
+        for one, other in (cells, means):
+            away = (one - other).abs()
+            expected.append(away[:, 0].mean() + away[:, 1:].mean())
+    torch.testing.assert_close(generator_terms(step)["colour"], torch.stack(expected).sum())
 
 
 def test_attributes_compare_what_is_read_off_a_translation_with_its_own_source():
