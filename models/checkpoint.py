@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # torchvision takes as long to import as torch: only style tr
     from models.style_transfer import StyleTransfer
 
 Network: TypeAlias = "TranslationNetwork | StyleTransfer"
+HAIR_PART = "hair."  # of `TranslationNetwork`
 # The pieces that an XGAN shares, and the domain whose piece of a CycleGAN draws photos as anime.
 DEEP_PARTS = {
     "deep_encoders": "photos", "to_codes": "photos", "cams": "photos", "deep_decoders": "anime",
@@ -177,8 +178,10 @@ def start_from(init: str, network: nn.Module, variant: Variant) -> None:
             f"variant {variant.name} cannot start from {folder}, which has {', '.join(differ)}: "
             "give it the same"
         )
+    known = {name: value for name, value in weights.items() if not name.startswith(HAIR_PART)}
+    own = {n: value for n, value in network.state_dict().items() if n.startswith(HAIR_PART)}
     try:
-        network.load_state_dict(weights)
+        network.load_state_dict(known | own)  # hair is learned anew, of the images that there are
     except RuntimeError:
         raise ModelError(f"{folder / WEIGHTS} does not fit {CONFIG} beside it") from None
 

@@ -104,6 +104,8 @@ class Variant:
     labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
     # Every photo in one light, at training and at use: models/data/light.py.
     match_light: bool = knob(False, "photos have one mean and deviation of lightness")
+    # The hair of translations in the colour of its name, at use: models/networks/hair.py.
+    match_hair: bool = knob(False, "hair has the colour of its name, where labels tell names")
     # Augmentation of real images, on the device.
     flip: bool = knob(True)
     shift: float = knob(0.0, "largest shift, as a fraction of the side", least=0, most=1)
@@ -127,6 +129,11 @@ class Variant:
     def learns(self) -> bool:
         """Whether there are weights to train."""
         return self.architecture != "gatys"
+
+    @property
+    def learns_colours(self) -> bool:
+        """Whether the colours of the domains, and of hair by its label, decide anything."""
+        return bool(self.weight("colour")) or self.match_hair
 
     @property
     def asks_recognizer(self) -> bool:

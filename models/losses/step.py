@@ -13,11 +13,12 @@ import torch
 from torch import Tensor
 
 from models.data.augment import diff_augment, fade_in
+from models.data.colours import thumbnail
 from models.domains import other
 from models.losses import functions as losses
 from models.networks.discriminators import Discriminator
 from models.networks.hair import hair_shares, mean_colour
-from models.networks.palette import counted, thumbnail
+from models.networks.palette import counted
 from models.networks.training_networks import TrainingNetworks
 from models.networks.translator import code_vector
 from models.recognizer.network import Recognizer

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.data.augment import to_float
+from models.data.colours import CELLS, thumbnail
 from models.data.conditioning import UNKNOWN
 from models.data.domain import Domain, StreamedDomain
-from models.data.light import LUMA, prepared
+from models.data.light import prepared
 from models.domains import DOMAINS, other
-from models.networks.hair import HairColours, hair_shares, mean_colour
+from models.networks.hair import HairColours, hair_shares, mean_colour, to_same_name
 from models.variants import Variant
 
-CELLS = 8  # a side of the thumbnail: too few for lines and shading, enough for hair and skin
 # The rows and columns where a fringe may cover what is a bare forehead in the photo, and eyes are
 # larger: no colour is asked for there.
 FREE = slice(2, 4), slice(2, 6)
@@ -43,7 +42,7 @@ class Palette(nn.Module):
             luma = torch.stack([torch.zeros(CELLS, CELLS), torch.ones(CELLS, CELLS)])
             self.register_buffer(f"{domain}_luma", luma, persistent=False)
             self.register_buffer(f"{domain}_chroma", torch.ones(()), persistent=False)
-        self.hair = nn.ModuleDict({domain: HairColours() for domain in DOMAINS})
+        self.hair = nn.ModuleDict({domain: HairColours(persistent=False) for domain in DOMAINS})
 
     def fit(self, domains: Mapping[str, Domain | StreamedDomain], variant: Variant) -> None:
         """Take the colours of both domains from a look at their images, as training sees them."""
@@ -79,23 +78,10 @@ class Palette(nn.Module):
         away = ((cells[:, :1] - luma[0]) / luma[1]).clamp(-MOST, MOST)
         light = target_luma[0] + target_luma[1] * away
         wanted = torch.cat([light, cells[:, 1:] * (target_chroma / chroma)], 1)
-        return wanted + self._of_same_name(cells, wanted, source)
-
-    def _of_same_name(self, cells: Tensor, wanted: Tensor, source: str) -> Tensor:
-        """What to add to `wanted` [N, 3, 8, 8], so that hair gets the colour of its name.
-
-        A name that the other domain lacks, as photos lack blue, adds nothing.
-        """
-        ours, theirs = self.hair_of(source), self.hair_of(other(source))
-        shared = [name for name in ours.names if name in theirs.names]
-        if not shared:
-            return torch.zeros_like(wanted)
-        likely = ours.likely(cells)[:, [ours.names.index(name) for name in shared]]
-        colours = theirs.colours[[theirs.names.index(name) for name in shared]]
         shares = hair_shares(cells)
-        now = mean_colour(wanted, shares)
-        change = likely @ colours - likely.sum(1, keepdim=True) * now
-        return change[:, :, None, None] * shares
+        ours, theirs = self.hair_of(source), self.hair_of(other(source))
+        change = to_same_name(ours, theirs, cells, mean_colour(wanted, shares))
+        return wanted + change[:, :, None, None] * shares
 
     def hair_of(self, domain: str) -> HairColours:
         """What `fit` learned of the hair in `domain`."""
@@ -113,10 +99,3 @@ def counted(thumbnails: Tensor) -> Tensor:
     above, beside, below = thumbnails.tensor_split((rows.start, rows.stop), 2)
     left, _, right = beside.tensor_split((columns.start, columns.stop), 3)
     return torch.cat([part.flatten(2) for part in (above, left, right, below)], 2)
-
-
-def thumbnail(images: Tensor) -> Tensor:
-    """Float [N, 3, H, W] in [-1, 1] → luma, C_b and C_r of each cell, [N, 3, 8, 8] in [-1, 1]."""
-    red, green, blue = F.adaptive_avg_pool2d(images, CELLS).unbind(1)
-    luma = LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
-    return torch.stack([luma, (blue - luma) / 1.772, (red - luma) / 1.402], 1)

@@ -20,7 +20,7 @@ class TrainingNetworks(nn.Module):
     What no loss of the variant asks does not exist: `discriminators` is empty without the loss
     `adversarial`, `domain_classifier` is None without `domain_adversarial`. So is `student`, which
     brings a code to the `teacher_features` of a recognizer, without `teacher`, and `palette`, the
-    domains' colours, without `colour`.
+    domains' colours, without `colour` and `match_hair`.
     """
 
     def __init__(self, variant: Variant, image_size: int, teacher_features: int = 0) -> None:
@@ -34,7 +34,7 @@ class TrainingNetworks(nn.Module):
         self.student = (
             nn.Linear(code_channels, teacher_features) if variant.weight("teacher") else None
         )
-        self.palette = Palette() if variant.weight("colour") else None
+        self.palette = Palette() if variant.learns_colours else None
 
     def generator_parameters(self) -> list[nn.Parameter]:
         """What the generator's objective updates. The reversed gradient of the domain classifier

@@ -16,6 +16,7 @@ from models.data.conditioning import width
 from models.domains import DIRECTIONS, DOMAINS
 from models.networks.attention import ClassActivationAttention
 from models.networks.blocks import init_weights
+from models.networks.hair import HairMatch
 from models.networks.halves import HALVES
 from models.variants import Variant
 
@@ -53,6 +54,7 @@ class TranslationNetwork(nn.Module):
         # code less than the ε of the norms that follow.
         cams = deep_names if variant.attention == "cam" else ()
         self.cams = nn.ModuleDict({d: ClassActivationAttention(halves.map_channels) for d in cams})
+        self.hair = HairMatch() if variant.match_hair else None
 
     def encode(self, images: Tensor, domain: str) -> Tensor:
         """Float [N, 3, S, S] in [-1, 1], seen as images of `domain` → their code."""
@@ -93,10 +95,12 @@ class TranslationNetwork(nn.Module):
     def translate(self, images: Tensor, direction: str, labels: Tensor | None = None) -> Tensor:
         """Float [N, 3, S, S] in [-1, 1] → the same, in the direction's target domain.
 
-        `labels`, see `decode`, are those of `images`.
+        `labels`, see `decode`, are those of `images`. With `variant.match_hair` the hair is matched
+        last, which no loss sees: a generator that could rely on it would not learn colours.
         """
         source, target = DIRECTIONS[direction]
-        return self.decode(self.encode(images, source), target, labels)
+        drawn = self.decode(self.encode(images, source), target, labels)
+        return self.hair(drawn, images, direction) if self.hair else drawn
 
 
 def code_vector(code: Tensor) -> Tensor:

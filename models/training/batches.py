@@ -14,6 +14,7 @@ from models.data.light import prepared
 from models.data.streaming import Stream
 from models.domains import DOMAINS
 from models.errors import ModelError
+from models.networks.palette import HAIR
 from models.runtime.distributed import rank, world_size
 from models.runtime.sampling import Order
 from models.training.keys import data_ids
@@ -39,7 +40,8 @@ class Batches:
     ) -> None:
         self.variant, self.settings, self.device = variant, settings, device
         domains = {"photos": photos, "anime": anime}
-        self.ids = {d: data_ids(domain, variant.labels) for d, domain in domains.items()}
+        labels = {*variant.labels, *([HAIR] if variant.match_hair else [])}  # that networks hold
+        self.ids = {d: data_ids(domain, labels) for d, domain in domains.items()}
         resident = {d: x for d, x in domains.items() if isinstance(x, Domain)}
         self.images = {d: domain.images.to(device) for d, domain in resident.items()}
         streamed = {d: x for d, x in domains.items() if isinstance(x, StreamedDomain)}

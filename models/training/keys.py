@@ -55,7 +55,7 @@ def training_key(
     decisive |= computed(settings)
     further = [recognizer.fingerprint()] if variant.asks_recognizer and recognizer else []
     further += [_digest(folder_of(variant.init) / WEIGHTS)] if variant.init else []
-    labels = {*variant.labels, *([HAIR] if variant.weight("colour") else [])}
+    labels = {*variant.labels, *([HAIR] if variant.learns_colours else [])}
     ids = [data_ids(domain, labels) for domain in (photos, anime)]
     return run_key(variant.to_dict(), decisive, *ids, *([further] if further else []))
 

@@ -40,7 +40,7 @@ from models.variants import NETWORK_KEYS, Variant
 SHARE, SQUARES = 0.4, 8  # how much is masked, and in how many squares to a side; as published
 STREAM = 1 << 16  # of random numbers, plus the rank: above any process of the training itself
 # The keys of a variant that shape what is pretrained, or what it is shown.
-TRANSLATOR_KEYS = (*NETWORK_KEYS, "flip", "shift", "zoom", "match_light")
+TRANSLATOR_KEYS = (*NETWORK_KEYS, "flip", "shift", "zoom", "match_light", "match_hair")
 SETTINGS_KEYS = ("batch_size", "image_size", "lr", "seed", "log_every")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from models.data.colours import thumbnail
 from models.losses import adversarial
 from models.losses import functions as losses
 from models.losses.objective import (
@@ -17,7 +18,7 @@ from models.losses.objective import (
 from models.losses.penalties import PENALTIES
 from models.losses.step import Step
 from models.networks.hair import hair_shares, mean_colour
-from models.networks.palette import counted, thumbnail
+from models.networks.palette import counted
 from models.networks.training_networks import TrainingNetworks
 from models.recognizer.network import Recognizer
 from models.variants import LOSSES

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
 import torch
 from torch import Tensor
 
+from models.checkpoint import load_translator, save_translator
 from models.data.augment import to_float
+from models.data.colours import thumbnail
 from models.data.domain import Domain
-from models.networks.hair import FACE, LEAST, HairColours, hair_shares, mean_colour
-from models.networks.palette import Palette, thumbnail
-from tests.models.helpers import variant
+from models.networks.hair import (
+    FACE,
+    LEAST,
+    NAMES,
+    HairColours,
+    HairMatch,
+    crown,
+    hair_shares,
+    mean_colour,
+)
+from models.networks.palette import Palette
+from models.training.engine import train
+from pipeline.imaging.attributes import TABLE
+from tests.models.helpers import settings, variant
 
 SIZE = 16  # two pixels a cell
 PHOTO = {"black": (50, 40, 35), "blonde": (150, 120, 80)}
@@ -43,7 +58,7 @@ def seen(domain: Domain) -> Tensor:
 
 
 def learned(domain: Domain) -> HairColours:
-    colours = HairColours()
+    colours = HairColours(persistent=False)
     colours.fit(seen(domain), list(domain.labels["hair"]))
     return colours
 
@@ -62,16 +77,21 @@ def flat(colour: tuple[int, int, int]) -> Tensor:
 
 def test_names_are_told_on_pictures_that_it_has_not_learned():
     colours, fresh = learned(heads(DRAWN)), heads(DRAWN, seed=1)
-    told = [colours.names[i] for i in colours.likely(seen(fresh)).argmax(1)]
+    told = [NAMES[i] for i in colours.likely(seen(fresh)).argmax(1)]
     right = sum(a == b for a, b in zip(told, fresh.labels["hair"], strict=True))
     assert right > 0.95 * len(told)
 
 
 def test_every_name_has_its_colour():
     colours = learned(heads(DRAWN))
-    assert colours.names == ["black", "blonde", "blue"]
-    for name, colour in zip(colours.names, colours.colours, strict=True):
-        torch.testing.assert_close(colour, flat(DRAWN[name]), rtol=0, atol=NEAR)
+    assert colours.known.tolist() == [float(name in DRAWN) for name in NAMES]
+    for name, colour in DRAWN.items():
+        told = colours.colours[NAMES.index(name)]
+        torch.testing.assert_close(told, flat(colour), rtol=0, atol=NEAR)
+
+
+def test_names_are_those_of_labels():
+    assert {row.value for row in TABLE if row.attribute == "hair"} == set(NAMES)
 
 
 @pytest.mark.parametrize("back", [False, True])
@@ -145,3 +165,64 @@ def test_a_picture_of_noise_has_a_finite_colour():
     cells = torch.rand(4, 3, 8, 8) * 2 - 1
     assert mean_colour(cells, hair_shares(cells)).isfinite().all()
     assert mean_colour(cells, torch.zeros(4, 1, 8, 8)).eq(0).all()
+
+
+def test_the_crown_is_the_median_of_its_cells():
+    cells = torch.rand(5, 3, 8, 8)
+    median = cells[:, :, 0:2, 1:7].flatten(2).median(2).values
+    assert torch.equal(crown(cells), median)
+
+
+def matched(photos: Domain, anime: Domain) -> HairMatch:
+    palette, match = fitted(photos, anime), HairMatch()
+    match.take({"photos": palette.hair_of("photos"), "anime": palette.hair_of("anime")})
+    return match
+
+
+def test_drawn_hair_is_shifted_to_the_colour_of_the_photos_and_nothing_else_is():
+    match = matched(heads(PHOTO), heads(DRAWN))
+    photos = to_float(heads({"blonde": PHOTO["blonde"]}, count=8, seed=4).images)
+    brown = heads({"brown": (120, 80, 50)}, count=8, seed=5)
+    drawn = to_float(brown.images)
+    shown = match(drawn, photos, "photos2anime")
+    assert shown.shape == drawn.shape and shown.abs().max() <= 1
+    now = thumbnail(shown)
+    hair_now = mean_colour(now, hair_shares(now)).mean(0)
+    torch.testing.assert_close(hair_now, flat(DRAWN["blonde"]), rtol=0, atol=NEAR)
+    skin = (slice(None), slice(None), slice(8, 12), slice(4, 12))
+    torch.testing.assert_close(shown[skin], drawn[skin], rtol=0, atol=0.02)
+
+
+def test_where_no_name_is_known_a_translation_stays_as_it_is():
+    drawn, photos = (torch.rand(2, 3, 32, 32) * 2 - 1 for _ in range(2))
+    unlabelled = matched(unnamed(heads(PHOTO)), heads(DRAWN))
+    for match in (HairMatch(), unlabelled):
+        torch.testing.assert_close(match(drawn, photos, "photos2anime"), drawn)
+
+
+def test_a_variant_that_matches_hair_keeps_what_it_learned_when_saved(tmp_path: Path):
+    photos, anime = heads(PHOTO), heads(DRAWN)
+    spec = variant("cyclegan", match_hair=True, flip=False)
+    asked = settings(image_size=SIZE, budget_images=4)
+    held = photos.take(range(2)), anime.take(range(2))
+    trained = train(spec, asked, photos, anime, held).translator
+    save_translator(tmp_path, trained, "key", 4)
+    known = load_translator(tmp_path, "cpu").network.hair.domains
+    assert known["photos"].known.sum() == 2 and known["anime"].known.sum() == 3
+    images = photos.images[:4]
+    shown = trained.translate(images, "photos2anime")
+    loaded = load_translator(tmp_path, "cpu")
+    assert torch.equal(loaded.translate(images, "photos2anime"), shown)
+    loaded.network.hair = None
+    assert not torch.equal(loaded.translate(images, "photos2anime"), shown)
+
+
+def test_numbers_survive_half_precision():
+    colours = learned(heads(DRAWN))
+    for value in colours.buffers():
+        assert value.half().isfinite().all()
+    fresh = seen(heads(DRAWN, seed=1))
+    sure = colours.likely(fresh)
+    for buffer in colours.buffers():
+        buffer.copy_(buffer.half().float())
+    torch.testing.assert_close(colours.likely(fresh), sure, rtol=0, atol=0.05)

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from models.data.augment import to_float
+from models.data.colours import thumbnail
 from models.data.domain import Domain, open_domain
 from models.data.light import prepared
-from models.networks.palette import FREE, LEAST, LOOKED_AT, MOST, Palette, counted, thumbnail
+from models.networks.palette import FREE, LEAST, LOOKED_AT, MOST, Palette, counted
 from tests.models.helpers import domain, variant, write_splits
 
 PLAIN = variant("cyclegan", flip=False)
