@@ -104,8 +104,8 @@ class Variant:
     labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
     # Every photo in one light, at training and at use: models/data/light.py.
     match_light: bool = knob(False, "photos have one mean and deviation of lightness")
-    # The hair of translations in the colour of its name, at use: models/networks/hair.py.
-    match_hair: bool = knob(False, "hair has the colour of its name, where labels tell names")
+    # Drawn hair in the colour of its name, at use: models/networks/hair.py.
+    match_hair: bool = knob(False, "drawn hair has the colour of its name, if labels tell names")
     # Augmentation of real images, on the device.
     flip: bool = knob(True)
     shift: float = knob(0.0, "largest shift, as a fraction of the side", least=0, most=1)

@@ -95,12 +95,12 @@ class TranslationNetwork(nn.Module):
     def translate(self, images: Tensor, direction: str, labels: Tensor | None = None) -> Tensor:
         """Float [N, 3, S, S] in [-1, 1] → the same, in the direction's target domain.
 
-        `labels`, see `decode`, are those of `images`. With `variant.match_hair` the hair is matched
-        last, which no loss sees: a generator that could rely on it would not learn colours.
+        `labels`, see `decode`, are those of `images`. With `variant.match_hair` drawn hair is
+        matched last, which no loss sees: a generator that could rely on it would not learn colours.
         """
         source, target = DIRECTIONS[direction]
         drawn = self.decode(self.encode(images, source), target, labels)
-        return self.hair(drawn, images, direction) if self.hair else drawn
+        return self.hair(drawn, images) if self.hair and target == "anime" else drawn
 
 
 def code_vector(code: Tensor) -> Tensor:

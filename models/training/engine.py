@@ -101,7 +101,7 @@ def train(
     if networks.palette:
         networks.palette.fit({"photos": photos, "anime": anime}, variant)
         if networks.translator.hair:
-            networks.translator.hair.take({d: networks.palette.hair_of(d) for d in DOMAINS})
+            networks.translator.hair.take(*map(networks.palette.hair_of, DOMAINS))
     cast = partial(autocast, device, pick_precision(settings.precision, device))
     steps_at = partial(micro_batches, batches, batches.orders(), networks, recognizer)
     run = begin(networks, batches, report, state_dir, key)

@@ -13,6 +13,7 @@ from models.checkpoint import load_translator, save_translator
 from models.data.augment import to_float
 from models.data.colours import thumbnail
 from models.data.domain import Domain
+from models.domains import DIRECTIONS
 from models.networks.hair import (
     FACE,
     LEAST,
@@ -175,7 +176,7 @@ def test_the_crown_is_the_median_of_its_cells():
 
 def matched(photos: Domain, anime: Domain) -> HairMatch:
     palette, match = fitted(photos, anime), HairMatch()
-    match.take({"photos": palette.hair_of("photos"), "anime": palette.hair_of("anime")})
+    match.take(palette.hair_of("photos"), palette.hair_of("anime"))
     return match
 
 
@@ -184,7 +185,7 @@ def test_drawn_hair_is_shifted_to_the_colour_of_the_photos_and_nothing_else_is()
     photos = to_float(heads({"blonde": PHOTO["blonde"]}, count=8, seed=4).images)
     brown = heads({"brown": (120, 80, 50)}, count=8, seed=5)
     drawn = to_float(brown.images)
-    shown = match(drawn, photos, "photos2anime")
+    shown = match(drawn, photos)
     assert shown.shape == drawn.shape and shown.abs().max() <= 1
     now = thumbnail(shown)
     hair_now = mean_colour(now, hair_shares(now)).mean(0)
@@ -197,7 +198,7 @@ def test_where_no_name_is_known_a_translation_stays_as_it_is():
     drawn, photos = (torch.rand(2, 3, 32, 32) * 2 - 1 for _ in range(2))
     unlabelled = matched(unnamed(heads(PHOTO)), heads(DRAWN))
     for match in (HairMatch(), unlabelled):
-        torch.testing.assert_close(match(drawn, photos, "photos2anime"), drawn)
+        torch.testing.assert_close(match(drawn, photos), drawn)
 
 
 def test_a_variant_that_matches_hair_keeps_what_it_learned_when_saved(tmp_path: Path):
@@ -207,14 +208,14 @@ def test_a_variant_that_matches_hair_keeps_what_it_learned_when_saved(tmp_path: 
     held = photos.take(range(2)), anime.take(range(2))
     trained = train(spec, asked, photos, anime, held).translator
     save_translator(tmp_path, trained, "key", 4)
-    known = load_translator(tmp_path, "cpu").network.hair.domains
-    assert known["photos"].known.sum() == 2 and known["anime"].known.sum() == 3
-    images = photos.images[:4]
-    shown = trained.translate(images, "photos2anime")
     loaded = load_translator(tmp_path, "cpu")
-    assert torch.equal(loaded.translate(images, "photos2anime"), shown)
-    loaded.network.hair = None
-    assert not torch.equal(loaded.translate(images, "photos2anime"), shown)
+    known = loaded.network.hair
+    assert known.photos.known.sum() == 2 and known.anime.known.sum() == 3
+    there, back = (trained.translate(photos.images[:4], way) for way in DIRECTIONS)
+    for hair, same in ((known, True), (None, False)):
+        loaded.network.hair = hair
+        assert torch.equal(loaded.translate(photos.images[:4], "photos2anime"), there) is same
+        assert torch.equal(loaded.translate(photos.images[:4], "anime2photos"), back)
 
 
 def test_numbers_survive_half_precision():
