@@ -233,6 +233,7 @@ SHAPING = {
     "shift": 0.1,
     "zoom": 0.1,
     "match_light": True,
+    "match_hair": True,
 }
 
 
