@@ -6,8 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.data.light import LUMA
-
+LUMA = (0.299, 0.587, 0.114)  # of R, G and B: ITU-R BT.601
 CELLS = 8  # a side of the thumbnail: too few for lines and shading, enough for hair and skin
 
 
@@ -18,9 +17,15 @@ def thumbnail(images: Tensor) -> Tensor:
 
 def luma_chroma(images: Tensor) -> Tensor:
     """RGB [N, 3, H, W] in [-1, 1] → luma, C_b and C_r (ITU-R BT.601), in [-1, 1]."""
-    red, green, blue = images.unbind(1)
-    luma = LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
+    red, _, blue = images.unbind(1)
+    luma = luma_of(images)
     return torch.stack([luma, (blue - luma) / 1.772, (red - luma) / 1.402], 1)
+
+
+def luma_of(images: Tensor) -> Tensor:
+    """RGB [N, 3, H, W] in [-1, 1] → luma (ITU-R BT.601), [N, H, W] in [-1, 1]."""
+    red, green, blue = images.unbind(1)
+    return LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
 
 
 def to_rgb(pixels: Tensor) -> Tensor:

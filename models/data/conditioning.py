@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 UNKNOWN = "unknown"  # of a label
+HAIR = "hair"  # the label that names its colour
 HIDDEN = 0.1  # share of known labels that training hides, so that translating without any works
 
 Labels = Mapping[str, Sequence[str]]  # attribute → its classes

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
-LUMA = (0.299, 0.587, 0.114)  # of R, G and B: ITU-R BT.601
+from models.data.colours import luma_of
+
 MEAN, DEVIATION = -0.05, 0.44  # of the luma of aligned photos (CelebA and selfies), medians
 MOST_GAIN = 3.0  # so that a flat picture is not blown up to noise
 
@@ -24,8 +24,7 @@ def match_light(images: Tensor) -> Tensor:
     Args:
         images: float [N, 3, S, S] in [-1, 1]; so is the result, clipped.
     """
-    shares = torch.tensor(LUMA, device=images.device, dtype=images.dtype)
-    luma = torch.einsum("nchw,c->nhw", images, shares)[:, None]
+    luma = luma_of(images)[:, None]
     mean = luma.mean((2, 3), keepdim=True)
     deviation = luma.std((2, 3), keepdim=True, correction=0)
     gain = (DEVIATION / deviation.clamp(min=1e-6)).clamp(max=MOST_GAIN)

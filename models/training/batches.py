@@ -8,13 +8,12 @@ import torch
 from torch import Tensor
 
 from models.data.augment import augment, to_float
-from models.data.conditioning import hide, label_indices, one_hot
+from models.data.conditioning import HAIR, hide, label_indices, one_hot
 from models.data.domain import Domain, StreamedDomain
 from models.data.light import prepared
 from models.data.streaming import Stream
 from models.domains import DOMAINS
 from models.errors import ModelError
-from models.networks.palette import HAIR
 from models.runtime.distributed import rank, world_size
 from models.runtime.sampling import Order
 from models.training.keys import data_ids

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from models.checkpoint import folder_of
+from models.data.conditioning import HAIR
 from models.data.domain import Domain, StreamedDomain, require_images
 from models.errors import ModelError
 from models.knobs import check_knobs
-from models.networks.palette import HAIR
 from models.recognizer.network import Recognizer
 from models.runtime.device import pick_device, pick_precision
 from models.runtime.distributed import world_size

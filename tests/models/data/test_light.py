@@ -8,8 +8,9 @@ import torch
 
 from models.checkpoint import untrained_translator
 from models.data.augment import fade_in, to_float
+from models.data.colours import LUMA
 from models.data.domain import Domain
-from models.data.light import DEVIATION, LUMA, MEAN, match_light
+from models.data.light import DEVIATION, MEAN, match_light
 from models.training.batches import Batches
 from models.training.settings import TrainSettings
 from models.variants import variant_from_dict

@@ -34,6 +34,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project's root with two rows in the table, and nothing in it."""
     monkeypatch.delenv("DVC_ROOT", raising=False)
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "dvc.yaml").touch()
     monkeypatch.setitem(TABLE, "dependency", DEPENDENCY)
     monkeypatch.setitem(TABLE, "file_only", FILE_ONLY)
     return tmp_path
@@ -86,6 +87,14 @@ def test_found_below_the_root_also_in_the_copy_that_an_experiment_runs_in(
     monkeypatch.chdir(root / "copy")
     monkeypatch.setenv("DVC_ROOT", str(root))
     assert door.weights_file("file_only", use="pictures") == file
+
+
+def test_in_a_folder_that_is_no_project_those_of_this_code_serve(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "pictures").mkdir()
+    monkeypatch.chdir(root / "pictures")
+    assert door.fetched(FILE_ONLY).is_relative_to(ROOT / ".cache/weights")
 
 
 @pytest.mark.parametrize("name", ["dependency", "file_only"])
