@@ -124,9 +124,8 @@ def colour(colours: Sequence[Tensor], wanted: Sequence[Tensor]) -> Tensor:
 
     A discriminator alone lets every translation settle on one hair colour. The thumbnail leaves
     lines and shading free, and T is `Palette.wanted`: in hair the colour that its name has in the
-    other domain; in a fringe that or skin's, see `fringed`. H is a term of its own because locks
-    lie elsewhere in a drawing: by C alone hair was halfway between its colours. Luma weighs as much
-    as both chromas.
+    other domain. H is a term of its own because locks lie elsewhere in a drawing: by C alone hair
+    was halfway between its colours. Luma weighs as much as both chromas.
 
     Args:
         colours, wanted: C [N, 3, K] and H [N, 3, 1], of translations and as they are to be.

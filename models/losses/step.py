@@ -18,7 +18,7 @@ from models.domains import other
 from models.losses import functions as losses
 from models.networks.discriminators import Discriminator
 from models.networks.hair import hair_shares, mean_colour
-from models.networks.palette import counted, fringed
+from models.networks.palette import counted
 from models.networks.training_networks import TrainingNetworks
 from models.networks.translator import code_vector
 from models.recognizer.network import Recognizer
@@ -151,22 +151,19 @@ class Step:
 
     def colours(self, domain: str) -> tuple[Tensor, Tensor]:
         """Of the translations into `domain`: what `losses.colour` compares."""
-        cells = thumbnail(self.fake(domain))
-        return counted(cells), self._mean_of_hair(cells, other(domain))
+        return self._cells_and_hair(thumbnail(self.fake(domain)), other(domain))
 
     def wanted_colours(self, domain: str) -> tuple[Tensor, Tensor]:
         """The same as translations of the real images of `domain` are to have it."""
         palette = self.networks.palette
         assert palette is not None
-        wanted = palette.wanted(self.real[domain], domain)
-        hair = self._mean_of_hair(wanted, domain)
-        return counted(fringed(wanted, hair, thumbnail(self.fake(other(domain))))), hair
+        return self._cells_and_hair(palette.wanted(self.real[domain], domain), domain)
 
-    def _mean_of_hair(self, cells: Tensor, source: str) -> Tensor:
-        """Of thumbnails [N, 3, 8, 8], the mean [N, 3, 1] where real images of `source` have
-        hair."""
+    def _cells_and_hair(self, cells: Tensor, source: str) -> tuple[Tensor, Tensor]:
+        """Of thumbnails [N, 3, 8, 8], cells [N, 3, K] and the mean [N, 3, 1] where the real images
+        of `source` have hair."""
         shares = hair_shares(thumbnail(self.real[source]))
-        return mean_colour(cells, shares)[:, :, None]
+        return counted(cells), mean_colour(cells, shares)[:, :, None]
 
     @_once
     def student(self, domain: str) -> Tensor:

@@ -16,11 +16,9 @@ from models.domains import DOMAINS, other
 from models.networks.hair import HairColours, hair_shares, mean_colour, to_same_name
 from models.variants import Variant
 
-# Rows and columns where eyes are larger in drawings, so that no colour is asked for; where a fringe
-# may cover what is a bare forehead in the photo; and where there is skin.
-FREE = slice(3, 4), slice(2, 6)
-FRINGE = slice(1, 3), slice(2, 6)
-SKIN = slice(4, 6), slice(3, 5)
+# The rows and columns where a fringe may cover what is a bare forehead in the photo, and eyes are
+# larger: no colour is asked for there.
+FREE = slice(2, 4), slice(2, 6)
 MOST = 2.5  # deviations from the mean: no outlier asks for a lightness that the other domain lacks
 LOOKED_AT = 4096  # images of a domain, evenly through it; more change no mean by a grey level
 BATCH = 256
@@ -94,20 +92,8 @@ class Palette(nn.Module):
         return getattr(self, f"{domain}_luma"), getattr(self, f"{domain}_chroma")
 
 
-def fringed(wanted: Tensor, hair: Tensor, drawn: Tensor) -> Tensor:
-    """`wanted` [N, 3, 8, 8] with, where a fringe may be, the colour of hair or of skin, whichever
-    is nearer to what was `drawn` [N, 3, 8, 8]. `hair` is the one wanted of it, [N, 3, 1].
-    """
-    skin = wanted[:, :, *SKIN].mean((2, 3))[:, :, None, None]
-    hair, now = hair[..., None], drawn[:, :, *FRINGE].detach()
-    nearer = (now - hair).abs().sum(1, keepdim=True) < (now - skin).abs().sum(1, keepdim=True)
-    wanted = wanted.clone()
-    wanted[:, :, *FRINGE] = torch.where(nearer, hair, skin)
-    return wanted
-
-
 def counted(thumbnails: Tensor) -> Tensor:
-    """The cells that have a colour to keep, all but `FREE`: [N, 3, 8, 8] → [N, 3, 60]."""
+    """The cells that have a colour to keep, all but `FREE`: [N, 3, 8, 8] → [N, 3, 56]."""
     rows, columns = FREE
     above, beside, below = thumbnails.tensor_split((rows.start, rows.stop), 2)
     left, _, right = beside.tensor_split((columns.start, columns.stop), 3)

@@ -127,7 +127,7 @@ def test_reversal_ramp_starts_at_nothing_and_ends_near_one():
 
 
 def test_colour_weighs_luma_as_much_as_both_chromas():
-    wanted = torch.zeros(2, 3, 60), torch.zeros(2, 3, 1)
+    wanted = torch.zeros(2, 3, 56), torch.zeros(2, 3, 1)
     for channel, expected in enumerate((0.5, 0.25, 0.25)):
         for part in range(2):  # cells, and the mean of hair, which weighs as much as all of them
             off = wanted[0].clone(), wanted[1].clone()

@@ -11,17 +11,7 @@ from models.data.augment import to_float
 from models.data.colours import thumbnail
 from models.data.domain import Domain, open_domain
 from models.data.light import prepared
-from models.networks.palette import (
-    FREE,
-    FRINGE,
-    LEAST,
-    LOOKED_AT,
-    MOST,
-    SKIN,
-    Palette,
-    counted,
-    fringed,
-)
+from models.networks.palette import FREE, LEAST, LOOKED_AT, MOST, Palette, counted
 from tests.models.helpers import domain, variant, write_splits
 
 PLAIN = variant("cyclegan", flip=False)
@@ -98,24 +88,11 @@ def test_black_stays_black_where_photos_are_brown_and_drawings_are_of_every_colo
     assert gain.min() > 1 and gain.max() - gain.min() < 1e-4  # more colourful, of the same hue
 
 
-def test_nothing_is_asked_where_eyes_are():
+def test_nothing_is_asked_where_a_fringe_may_cover_a_forehead():
     thumbnails = torch.zeros(2, 3, 8, 8)
     thumbnails[:, :, *FREE] = 1
-    assert counted(thumbnails).shape == (2, 3, 60)
+    assert counted(thumbnails).shape == (2, 3, 56)
     assert counted(thumbnails).sum() == 0
-
-
-def test_a_fringe_is_to_be_hair_or_skin_whichever_is_nearer():
-    hair, skin, between = torch.tensor([-0.8]), torch.tensor([0.6]), torch.tensor([-0.2, 0.1])
-    wanted = torch.full((2, 3, 8, 8), 0.3)
-    wanted[:, :, *SKIN] = skin
-    drawn = between[:, None, None, None].expand(2, 3, 8, 8).clone().requires_grad_()
-    asked = fringed(wanted, hair.expand(2, 3, 1), drawn)
-    assert (asked[0][:, *FRINGE] == hair).all() and (asked[1][:, *FRINGE] == skin).all()
-    asked[:, :, *FRINGE] = 0.3
-    wanted[:, :, *FRINGE] = 0.3
-    assert torch.equal(asked, wanted), "and elsewhere what it was"
-    assert not asked.requires_grad
 
 
 def test_before_it_is_fitted_it_asks_for_the_colours_there_are():
