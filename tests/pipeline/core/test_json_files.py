@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import copy
-import itertools
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -209,18 +208,14 @@ def test_a_value_of_another_type_never_gets_past_its_reader(name: str, tmp_path:
 
 
 def edited(whole: Any) -> Iterator[Any]:
-    """Copies of a JSON value with one part each left out or replaced.
-
-    By everything at the first place of a name, and by one thing, in turn, where the name lies in
-    others: `value` of `kid` and `value` of `found` may be read by different lines.
-    """
-    edits, others = [..., *EDGES], itertools.cycle([..., *EDGES])
+    """Copies of a JSON value with one part each left out or replaced, at most some of a kind."""
     seen: set[tuple[Any, ...]] = set()
     for path in list(places(whole)):
-        kinds = [tuple("…" if isinstance(k, int) else k for k in path[-most:]) for most in (1, 3)]
-        new = [kind not in seen for kind in kinds]
-        seen.update(kinds)
-        for value in edits if new[0] else [next(others)] if new[1] else []:
+        kind = tuple("…" if isinstance(key, int) else key for key in path[-3:])
+        if kind in seen:
+            continue
+        seen.add(kind)
+        for value in [..., *EDGES]:
             changed = copy.deepcopy(whole)
             inner = changed
             for key in path[:-1]:
